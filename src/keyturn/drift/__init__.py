@@ -1,0 +1,1 @@
+"""Detectors over entries → findings; baselines; explanation by approved changes."""

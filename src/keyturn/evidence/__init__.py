@@ -1,0 +1,1 @@
+"""Controls, queries, packs, OSCAL/OCSF export."""

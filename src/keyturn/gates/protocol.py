@@ -1,0 +1,116 @@
+"""The gates' protocol on the Unix socket: frames of `uint32 big-endian length || body`.
+
+A body that starts with `H` is a hook call (the hook client has no codec but `bytes`):
+`H` then five NUL-terminated UTF-8 fields (version, client, event, cwd, parent pid) then the raw standard input.
+Its answer body: one byte exit status, uint32 length of stdout, stdout, stderr.
+
+A body that starts with `M` is one msgpack message `Ask` (tagged union below); its answer is `M` + `Answer`. An error is `E` + UTF-8
+JSON of `KeyturnError.as_json()`. Messages on one connection are answered in order of completion, matched by `id`.
+Limit of a frame: 2 MiB.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from keyturn.actions import Action, Agent, Gate, Human, Text
+from keyturn.resources import Surroundings
+from keyturn.service.model import Outcome, Receipt, RequestView, SessionView
+
+VERSION = "1"
+MAX_FRAME = 2 * 1024 * 1024
+
+
+class Authorize(Struct, frozen=True, tag="authorize"):
+    """Ask for one action."""
+
+    id: int
+    action: Action
+    around: Surroundings
+    consume: bool = False
+
+
+class Wait(Struct, frozen=True, tag="wait"):
+    """Wait for a request's end, at most `timeout` seconds."""
+
+    id: int
+    request: str
+    timeout: float
+
+
+class Claim(Struct, frozen=True, tag="claim"):
+    """Turn an approved request into its permit."""
+
+    id: int
+    request: str
+    digest: str
+    gate: str
+    consume: bool = False
+
+
+class Consume(Struct, frozen=True, tag="consume"):
+    """Use a permit."""
+
+    id: int
+    token: str
+    digest: str
+    gate: str
+
+
+class Report(Struct, frozen=True, tag="report"):
+    """Report a receipt."""
+
+    id: int
+    receipt: Receipt
+
+
+class OpenSession(Struct, frozen=True, tag="open-session"):
+    """Open a session."""
+
+    id: int
+    agent: Agent
+    gate: Gate
+    cwd: str
+    human: Human | None = None
+    client_session: str = ""
+    parents: tuple[str, ...] = ()
+    definition: str | None = None
+    pid: int | None = None
+
+
+class CloseSession(Struct, frozen=True, tag="close-session"):
+    """Close a session."""
+
+    id: int
+    session: str
+    why: str = ""
+
+
+class Instruct(Struct, frozen=True, tag="instruct"):
+    """Record an instruction."""
+
+    id: int
+    session: str
+    instruction: Text
+
+
+class Withdraw(Struct, frozen=True, tag="withdraw"):
+    """Give a request up."""
+
+    id: int
+    request: str
+    why: str
+
+
+Ask = Authorize | Wait | Claim | Consume | Report | OpenSession | CloseSession | Instruct | Withdraw
+
+
+class Answer(Struct, frozen=True):
+    """Exactly one of the results is set; all unset means done."""
+
+    id: int
+    outcome: Outcome | None = None
+    request: RequestView | None = None
+    session: SessionView | None = None
+    action: str | None = None
+    error: dict[str, object] | None = None

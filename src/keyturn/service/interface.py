@@ -1,0 +1,97 @@
+"""The use cases, as gates and channels see them. `service.Keyturn` implements this; nothing else changes state."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from keyturn.actions import Action, Agent, Gate, Human, Text
+from keyturn.identity import Person
+from keyturn.resources import Surroundings
+from keyturn.service.model import Choice, Outcome, Receipt, RequestView, SessionView
+
+
+class Service(Protocol):
+    """Raises `KeyturnError` subclasses; whatever it raises, nothing ran and nothing was half recorded."""
+
+    async def open_session(
+        self,
+        *,
+        agent: Agent,
+        human: Human | None,
+        gate: Gate,
+        cwd: str,
+        client_session: str = "",
+        parents: tuple[str, ...] = (),
+        definition: str | None = None,
+        pid: int | None = None,
+    ) -> SessionView:
+        """Open a session, or give the open one with the same gate and `client_session`."""
+        ...
+
+    async def close_session(self, session: str, why: str = "") -> SessionView:
+        """Close it with its closing count; waiting requests of it are withdrawn. Closing twice is the first closing."""
+        ...
+
+    async def instruct(self, session: str, instruction: Text) -> None:
+        """Record an instruction; actions of the session carry the latest one."""
+        ...
+
+    async def authorize(self, action: Action, around: Surroundings, *, consume: bool = False) -> Outcome:
+        """Read, decide, record, answer. With `consume` a `run` is recorded as consumed in the same commit.
+
+        The same bytes asked again while a request for them waits give the same request; once that was approved, a permit.
+        """
+        ...
+
+    async def wait(self, request: str, timeout: float) -> RequestView:
+        """The request once it has ended, or as it is after *timeout* seconds."""
+        ...
+
+    async def claim(self, request: str, digest: str, gate: str, *, consume: bool = False) -> Outcome:
+        """Turn an approved request into its one permit. Refuses other bytes, another gate, or an ended request in words."""
+        ...
+
+    async def consume(self, token: str, digest: str, gate: str) -> str:
+        """Use a permit: the action's id. Replay, other bytes, another gate and expiry are refused and recorded."""
+        ...
+
+    async def report(self, receipt: Receipt) -> None:
+        """Record a receipt."""
+        ...
+
+    async def decide(
+        self,
+        request: str,
+        person: Person,
+        choice: Choice,
+        *,
+        reason: str,
+        digest: str,
+        display: str,
+        channel: str,
+    ) -> RequestView:
+        """One person's approval or denial, bound to the digests they were shown."""
+        ...
+
+    async def withdraw(self, request: str, why: str, by: str) -> RequestView:
+        """The asking side gives up."""
+        ...
+
+    async def request(self, request: str, viewer: Person | None = None) -> RequestView:
+        """One request."""
+        ...
+
+    async def requests(
+        self,
+        state: str | None = "waiting",
+        viewer: Person | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[RequestView]:
+        """Requests, most urgent first when waiting, newest first otherwise; `before` is the last id of the previous page."""
+        ...
+
+    def changes(self) -> AsyncIterator[dict[str, Any]]:
+        """Every entry as it lands: `{"index", "type", "session", "request"?, "state"?}` for pages and waiters."""
+        ...
