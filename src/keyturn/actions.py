@@ -10,7 +10,10 @@ the same bytes asked again are the same action.
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any, Literal
+from uuid import UUID
 
 from msgspec import Struct, to_builtins
 
@@ -144,6 +147,10 @@ class Action(Struct, frozen=True):
         return content_kind(self.content)
 
 
+_NOT_JSON = (bytes, bytearray, memoryview, datetime, date, time, timedelta, UUID, Decimal)
+"""Types that a binary encoding can put into a tool's arguments. Written as text they would share a digest with that text."""
+
+
 def content_kind(content: Content) -> Kind:
     """`shell`, `file`, `tool` or `http`."""
     return content.__struct_config__.tag  # type: ignore[return-value]
@@ -157,7 +164,7 @@ def action_digest(action: Action, policy: str) -> str:
     body = canonical.dumps(
         {
             "v": 1,
-            "content": to_builtins(action.content),
+            "content": to_builtins(action.content, builtin_types=_NOT_JSON),
             "cwd": action.cwd,
             "environment": action.environment,
             "target": action.target,

@@ -4,7 +4,8 @@ Rules kept here:
 
 - RFC 8785 §3.2.3: object members are sorted by the UTF-16 code units of their names.
 - RFC 8785 §3.2.2.3: numbers are written as ECMAScript writes them; NaN and infinities do not exist.
-- I-JSON (RFC 7493 §2.2): integers beyond ±(2^53−1) are refused, because two readers may read two numbers.
+- I-JSON (RFC 7493 §2.2): integers beyond ±(2^53−1) are refused, because two readers may read two numbers. So are
+  floats that would be written like one (2^53 ≤ |x| < 10^21): read back, they would be refused.
 - I-JSON (RFC 7493 §2.1): lone surrogates are refused.
 
 What can't be written canonically is refused, never approximated.
@@ -114,6 +115,8 @@ def _number(value: float) -> str:
         return "0"
     if abs(value) <= MAX_SAFE_INTEGER and value == int(value):
         return str(int(value))
+    if MAX_SAFE_INTEGER < abs(value) < 1e21:  # ECMA-262 writes an exponent from 10^21 on
+        raise NotCanonical(f"The number {value!r} would be written like an integer beyond ±(2^53−1).")
     sign, text = ("-", repr(-value)) if value < 0 else ("", repr(value))
     mantissa, _, exponent = text.partition("e")
     whole, _, fraction = mantissa.partition(".")
@@ -124,11 +127,7 @@ def _number(value: float) -> str:
     if -6 < point <= 0:
         return f"{sign}0.{'0' * -point}{digits}"
     if 0 < point <= 21:
-        return (
-            f"{sign}{digits[:point]}.{digits[point:]}"
-            if len(digits) > point
-            else sign + digits.ljust(point, "0")
-        )
+        return f"{sign}{digits[:point]}.{digits[point:]}"
     power = point - 1
     shown = digits[0] + ("." + digits[1:] if len(digits) > 1 else "")
     return f"{sign}{shown}e{'+' if power >= 0 else '-'}{abs(power)}"

@@ -1,5 +1,19 @@
 """People, groups, and how they prove who they are."""
 
+from keyturn.identity.names import check_group, check_person_id, is_name
 from keyturn.identity.people import Group, Person, Roster
+from keyturn.identity.tokens import (
+    LoginCode,
+    LoginRefused,
+    hash_token,
+    matches,
+    new_token,
+    open_login,
+    redeem,
+    token_prefix,
+)
 
-__all__ = ["Group", "Person", "Roster"]
+__all__ = [
+    "Group", "LoginCode", "LoginRefused", "Person", "Roster", "check_group", "check_person_id", "hash_token",
+    "is_name", "matches", "new_token", "open_login", "redeem", "token_prefix",
+]  # fmt: skip

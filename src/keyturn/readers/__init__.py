@@ -1,5 +1,46 @@
-"""Raw content -> Reading. Pure: no network, no file is opened, the same input gives the same reading.
+"""Raw content -> Reading. Pure: no network, no file of the user's is opened, the same input gives the same reading.
 
 `read(content, around)` is the one entry point. It never raises for content that it does not understand: it answers
 with `complete=False` and says which bytes and why (promise 2).
 """
+
+from __future__ import annotations
+
+from keyturn.actions import Content, FileEdit, HttpRequest, Reading, Shell, ToolCall
+from keyturn.readers.cache import ReadingCache
+from keyturn.readers.files import read_file
+from keyturn.readers.http import read_http
+from keyturn.readers.shell import read_shell
+from keyturn.readers.tools import read_tool
+from keyturn.resources import Surroundings
+
+
+def read_afresh(content: Content, around: Surroundings) -> Reading:
+    """What *content* would do in *around*, worked out now."""
+    if isinstance(content, Shell):
+        return read_shell(content, around)
+    if isinstance(content, FileEdit):
+        return read_file(content, around)
+    if isinstance(content, ToolCall):
+        return read_tool(content)
+    assert isinstance(content, HttpRequest)
+    return read_http(content, around)
+
+
+_SEEN = ReadingCache(read_afresh)
+
+
+def read(content: Content, around: Surroundings) -> Reading:
+    """What *content* would do in *around*; text seen before is answered from memory."""
+    return _SEEN.read(content, around)
+
+
+__all__ = [
+    "ReadingCache",
+    "read",
+    "read_afresh",
+    "read_file",
+    "read_http",
+    "read_shell",
+    "read_tool",
+]

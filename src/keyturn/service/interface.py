@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from keyturn.actions import Action, Agent, Gate, Human, Text
 from keyturn.identity import Person
 from keyturn.resources import Surroundings
-from keyturn.service.model import Choice, Outcome, Receipt, RequestView, SessionView
+from keyturn.service.model import Choice, Outcome, Peer, Receipt, RequestView, SessionView
 
 
 class Service(Protocol):
@@ -31,6 +31,10 @@ class Service(Protocol):
 
     async def close_session(self, session: str, why: str = "") -> SessionView:
         """Close it with its closing count; waiting requests of it are withdrawn. Closing twice is the first closing."""
+        ...
+
+    def human_of(self, peer: Peer) -> Human | None:
+        """The enrolled person who owns the operating-system account at the other end; None is recorded as missing."""
         ...
 
     async def instruct(self, session: str, instruction: Text) -> None:

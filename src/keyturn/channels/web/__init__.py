@@ -1,1 +1,45 @@
-"""."""
+"""The people's page: queue, request, ledger. Server-rendered, live over SSE, with a strict content security policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from litestar import Response, Router
+from litestar.exceptions import HTTPException
+
+from keyturn.channels.web import about, events, ledger, login, queue, requests
+from keyturn.channels.web.context import HealthLine, LedgerReader, WebContext
+from keyturn.channels.web.guard import Guard
+from keyturn.channels.web.site import AnyRequest, Site
+from keyturn.errors import KeyturnError
+
+MAX_BODY = 65_536
+"""Largest body of a page's write; a decision is a few hundred bytes."""
+
+ErrorHandlers = Mapping[int | type[Exception], Callable[[AnyRequest, Exception], Response[Any]]]
+
+
+def routes(web: WebContext) -> list[Router]:
+    """The pages, to be mounted at `/`."""
+    site = Site(web)
+    rooms = (login, queue, requests, ledger, events, about)
+    return [
+        Router(
+            "/",
+            route_handlers=[handler for room in rooms for handler in room.handlers(site)],
+            middleware=[Guard(web.hosts)],
+            exception_handlers=dict(error_handlers(web)),
+            include_in_schema=False,
+            request_max_body_size=MAX_BODY,
+        )
+    ]
+
+
+def error_handlers(web: WebContext) -> ErrorHandlers:
+    """For the application: an unknown address is outside every router, and still gets words (JSON for scripts)."""
+    show = Site(web).error
+    return {KeyturnError: show, HTTPException: show, Exception: show}
+
+
+__all__ = ["ErrorHandlers", "HealthLine", "LedgerReader", "WebContext", "error_handlers", "routes"]

@@ -26,17 +26,53 @@ class HookCall(Struct, frozen=True):
     stdin: bytes
 
 
+class Replacement(Struct, frozen=True):
+    """Replace `old` by `new`: once, or `every` time it occurs. An empty `old` means: the file is created as `new`."""
+
+    old: str
+    new: str
+    every: bool = False
+
+
+class Hunk(Struct, frozen=True):
+    """One hunk of a patch: lines before and after, below the first line equal to `anchor` (if any).
+
+    `at_end` says that the hunk must match at the end of the file.
+    """
+
+    old: tuple[str, ...]
+    new: tuple[str, ...]
+    anchor: str = ""
+    at_end: bool = False
+
+
+class Edit(Struct, frozen=True):
+    """What is to be done to a file's bytes: exactly one of the three is set.
+
+    `text` is the whole new content · `replacements` are done one after another · `hunks` are a patch.
+    """
+
+    text: str | None = None
+    replacements: tuple[Replacement, ...] = ()
+    hunks: tuple[Hunk, ...] = ()
+
+
 class Proposal(Struct, frozen=True):
-    """One call's content, as the client is about to execute it. `tool` is the client's own name for the tool."""
+    """One call's content, as the client is about to execute it. `tool` is the client's own name for the tool.
+
+    `edit` is the intended change of a `FileEdit`, from which the desk works out digests and diff.
+    """
 
     content: Content
     tool: str
+    edit: Edit | None = None
 
 
 class HookEvent(Struct, frozen=True):
-    """A parsed hook call. `contents` has more than one item when one call does several things (a patch over files).
+    """A parsed hook call. `proposals` has more than one item when one call does several things (a patch over files).
 
     `unknown` is set (with why) when the tool or event is not one the dialect knows: it is then held.
+    `arguments` is the client's own tool input, kept so that a rewrite changes the script and nothing else.
     """
 
     moment: Moment
@@ -52,6 +88,8 @@ class HookEvent(Struct, frozen=True):
     subagent: str | None = None
     result: dict[str, Any] | None = None
     unknown: str | None = None
+    event: str = ""
+    arguments: dict[str, Any] | None = None
 
 
 class HookVerdict(Struct, frozen=True):

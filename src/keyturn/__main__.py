@@ -1,0 +1,5 @@
+"""`python -m keyturn`."""
+
+from keyturn.cli import main
+
+main()

@@ -1,0 +1,26 @@
+// Signing in: only pressing the button uses the link up. Opening it changes nothing.
+
+import { $, post, tell } from "./frame.js";
+
+if ($("sign-in").dataset.resume) location.replace(location.href);
+
+const button = /** @type {HTMLButtonElement|null} */ (document.getElementById("sign-in-go"));
+const code = new URLSearchParams(location.search).get("code") ?? "";
+if (code && location.pathname === "/login") history.replaceState(null, "", "/login"); // out of the history and of screenshots
+
+button?.addEventListener("click", async () => {
+  const words = $("sign-in-words");
+  button.disabled = true;
+  try {
+    const { ok, body } = await post("/login", { code });
+    if (ok) {
+      location.replace(body.next);
+      return;
+    }
+    tell(words, `${body.error?.happened ?? "Not signed in."} ${body.error?.next ?? ""}`, "bad");
+  } catch {
+    button.disabled = false;
+    tell(words, "No answer. You are not signed in. Try again.", "bad");
+  }
+});
+button?.focus();

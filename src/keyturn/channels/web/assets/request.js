@@ -1,0 +1,178 @@
+// One request: approving waits until everything was on screen; nothing changes before the ledger has an entry.
+
+import { $, fragment, keys, post, say, tell, tick } from "./frame.js";
+import { live } from "./live.js";
+
+const page = $("request");
+const words = document.getElementById("bar-words");
+const approve = /** @type {HTMLButtonElement|null} */ (document.getElementById("approve"));
+const deny = /** @type {HTMLButtonElement|null} */ (document.getElementById("deny"));
+const reason = /** @type {HTMLInputElement|null} */ (document.getElementById("reason"));
+const address = `/requests/${encodeURIComponent(page.dataset.id ?? "")}`;
+const needsReason = page.dataset.reason === "required";
+const READY = "Approving runs exactly these bytes, once. The agent is told your reason.";
+
+let busy = false;
+/** @type {"approve"|"deny"|null} */
+let armed = null;
+
+const standing = () => $("standing");
+const barred = () => standing().dataset.state !== "waiting" || Boolean(standing().dataset.may);
+
+// --- reading: each mark in the text must have been on screen
+
+const marks = new Set(document.querySelectorAll("#exact .seen"));
+const parts = marks.size;
+
+function ready() {
+  if (!approve || !deny || !reason || !words || busy) return;
+  const no = barred();
+  deny.disabled = reason.disabled = no;
+  approve.disabled = no || marks.size > 0;
+  if (no) tell(words, standing().dataset.may || "This request has ended.");
+  else if (marks.size) tell(words, `Read it to the end to approve: ${parts - marks.size} of ${parts} parts were on screen. You can deny at any time.`);
+  else if (!words.dataset.tone && !armed) tell(words, READY);
+}
+
+const box = $("exact");
+const watch = new IntersectionObserver(
+  (seen) => {
+    for (const mark of seen) {
+      if (!mark.isIntersecting) continue;
+      marks.delete(mark.target);
+      watch.unobserve(mark.target);
+    }
+    ready();
+  },
+  { rootMargin: `0px 0px -${$("bar")?.offsetHeight ?? 0}px 0px` },
+);
+for (const mark of marks) watch.observe(mark);
+ready();
+
+// --- deciding
+
+function arm(/** @type {"approve"|"deny"} */ choice) {
+  if (!approve || !deny || !reason || !words || busy) return;
+  const button = choice === "approve" ? approve : deny;
+  if (button.disabled) {
+    say(words.textContent ?? "");
+    if (!barred()) box.focus();
+    return;
+  }
+  armed = choice;
+  approve.classList.toggle("armed", choice === "approve");
+  deny.classList.toggle("armed", choice === "deny");
+  const asks = choice === "deny" || (needsReason && !reason.value);
+  tell(words, asks ? `Type the reason, then Enter to ${choice === "deny" ? "deny" : "approve once"}. Esc leaves it.` : "Press Enter to approve once.");
+  (asks ? reason : button).focus();
+}
+
+async function decide(/** @type {"approve"|"deny"} */ choice) {
+  if (!approve || !deny || !reason || !words || busy || barred() || (choice === "approve" && marks.size)) return;
+  if (needsReason && !reason.value.trim()) {
+    arm(choice);
+    tell(words, "This rule asks for a reason: nothing was sent yet.", "bad");
+    reason.focus();
+    return;
+  }
+  busy = true;
+  approve.disabled = deny.disabled = reason.disabled = true;
+  tell(words, "Recording…");
+  const { digest, display } = page.dataset;
+  try {
+    const { ok, body } = await post(`${address}/decision`, { choice, digest, display, reason: reason.value });
+    if (ok && Number.isInteger(body.entry)) return recorded(body.words);
+    const error = body.error ?? {};
+    failed(`${error.happened ?? ""} Not recorded. ${error.not_done ?? "Nothing ran."} ${error.next ?? "Try again."}`.trim());
+  } catch {
+    await unanswered();
+  }
+}
+
+function recorded(/** @type {string} */ said) {
+  tell(/** @type {HTMLElement} */ (words), said, "good");
+  history.replaceState(null, "", `${location.pathname}#outcome`);
+  location.reload();
+}
+
+function failed(/** @type {string} */ said) {
+  busy = false;
+  armed = null;
+  tell(/** @type {HTMLElement} */ (words), said, "bad");
+  ready();
+}
+
+/** No answer came: the ledger says whether it was recorded, we don't guess. */
+async function unanswered() {
+  try {
+    await refresh();
+  } catch {
+    failed("Keyturn does not answer, so nothing is confirmed. Without an entry nothing runs. Try again.");
+    return;
+  }
+  const { own } = standing().dataset;
+  if (own) recorded(`Recorded as entry ${own}.`);
+  else failed("Not recorded. Nothing ran. Try again.");
+}
+
+approve?.addEventListener("click", () => decide("approve"));
+deny?.addEventListener("click", () => decide("deny"));
+reason?.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.repeat || event.isComposing) return;
+  event.preventDefault();
+  if (armed) decide(armed);
+  else if (words) tell(words, "Choose Approve once or Deny.");
+});
+
+// --- what others do meanwhile
+
+async function refresh() {
+  const part = await fragment(`/fragments/standing/${encodeURIComponent(page.dataset.id ?? "")}`);
+  const fresh = part.querySelector("#standing");
+  if (fresh) standing().replaceWith(fresh);
+  tick();
+  ready();
+}
+
+live((change) => {
+  if (change.request !== page.dataset.id) return;
+  refresh()
+    .then(() => say(`This request changed: ${standing().dataset.state}.`))
+    .catch(() => {});
+});
+
+// --- keys and copying
+
+const copy = $("copy-raw");
+copy.addEventListener("click", async () => {
+  try {
+    const answer = await fetch(copy.dataset.raw ?? "");
+    if (!answer.ok) throw new Error();
+    await navigator.clipboard.writeText(await answer.text());
+    copy.textContent = "Copied";
+    say("The raw text was copied, invisible characters included.");
+  } catch {
+    copy.textContent = "Not copied";
+    say("Not copied: the browser did not allow it.");
+  }
+});
+
+const follow = (/** @type {string} */ rel) => /** @type {HTMLAnchorElement|null} */ (document.querySelector(`a[rel=${rel}]`))?.click();
+
+keys({
+  a: () => arm("approve"),
+  d: () => arm("deny"),
+  j: () => follow("next"),
+  k: () => follow("prev"),
+  c: () => copy.click(),
+  v: () => $("hex").click(),
+  Escape: () => location.assign("/"),
+});
+
+const aim = location.hash.slice(1);
+if (aim === "outcome") document.getElementById("outcome")?.focus();
+if (aim === "approve" || aim === "deny") {
+  history.replaceState(null, "", location.pathname);
+  if (aim === "deny") arm("deny");
+  else box.focus(); // arriving to approve starts with reading
+}

@@ -1,0 +1,200 @@
+"""The request page: what would run, why it is held, who stands behind it, and the decision."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from litestar import Response, get, post
+from litestar.types import ControllerRouterHandler
+from msgspec import Struct
+
+from keyturn.channels.web.exact import HEX_PAGE, Span, exact, hex_lines, matched
+from keyturn.channels.web.rendering import render
+from keyturn.channels.web.site import HTML, AnyRequest, Site, now
+from keyturn.channels.web.wording import STATE_MEANS, STATES
+from keyturn.errors import NotFound, TooLarge
+from keyturn.identity import Person
+from keyturn.service.model import ApprovalView, RequestView
+
+MAX_REASON = 2_000
+"""Characters of a reason."""
+
+
+class Verdict(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /requests/{id}/decision`: the choice, bound to the digests of what was shown."""
+
+    choice: Literal["approve", "deny"]
+    digest: str
+    display: str
+    reason: str = ""
+
+
+class Recorded(Struct, frozen=True):
+    """Its answer, given only once the ledger has the entry."""
+
+    entry: int
+    state: str
+    words: str
+
+
+class Part(Struct, frozen=True):
+    """One part of the attribution: `text` is None where the client gave nothing."""
+
+    name: str
+    text: str | None
+    note: str = ""
+    quote: bool = False
+
+
+def handlers(site: Site) -> list[ControllerRouterHandler]:
+    """`/requests/{id}` and what belongs to it."""
+
+    @get("/requests/{request_id:str}")
+    async def page(request: AnyRequest, request_id: str) -> Response[str]:
+        viewer = site.viewer(request)
+        view = await site.web.service.request(request_id, viewer)
+        previous, following = await _neighbours(site, viewer, view)
+        shown = exact(view.text, spans_of(view), diff=view.subject == "policy" or view.kind == "file")
+        return site.page(
+            request,
+            "request.html",
+            person=viewer,
+            r=view,
+            shown=shown,
+            parts=attribution(view.attribution),
+            own_words=_text(view.attribution.get("reasoning")),
+            matched=matched,
+            most_reason=MAX_REASON,
+            previous=previous,
+            following=following,
+            own=own_approval(view, viewer),
+        )
+
+    @get("/fragments/standing/{request_id:str}")
+    async def standing(request: AnyRequest, request_id: str) -> Response[str]:
+        viewer = site.viewer(request)
+        view = await site.web.service.request(request_id, viewer)
+        body = render("standing.html", r=view, now=now(), own=own_approval(view, viewer))
+        return Response(body, media_type=HTML)
+
+    @get("/requests/{request_id:str}/raw")
+    async def raw(request: AnyRequest, request_id: str) -> Response[bytes]:
+        view = await site.web.service.request(request_id, site.viewer(request))
+        return Response(
+            view.text.encode("utf-8", "surrogatepass"),
+            media_type="text/plain; charset=utf-8",
+            headers={
+                "content-disposition": "attachment; filename=action.txt",
+                "content-security-policy": "default-src 'none'; sandbox",
+            },
+        )
+
+    @get("/requests/{request_id:str}/hex")
+    async def hexadecimal(request: AnyRequest, request_id: str) -> Response[str]:
+        viewer = site.viewer(request)
+        view = await site.web.service.request(request_id, viewer)
+        data = view.text.encode("utf-8", "surrogatepass")
+        given = str(request.query_params.get("page", "0"))
+        number = int(given) if given.isdecimal() and len(given) < 9 else 0
+        last = max(0, (len(data) - 1) // HEX_PAGE)
+        if number > last:
+            raise NotFound(f"The content has {last + 1} hex pages.")
+        return site.page(
+            request,
+            "hex.html",
+            person=viewer,
+            r=view,
+            lines=hex_lines(data, number),
+            number=number,
+            last=last,
+            size=len(data),
+        )
+
+    @post("/requests/{request_id:str}/decision", status_code=200)
+    async def decide(request: AnyRequest, request_id: str, data: Verdict) -> Recorded:
+        viewer = site.viewer(request)
+        if len(data.reason) > MAX_REASON:
+            raise TooLarge(
+                f"The reason has {len(data.reason):,} characters; at most {MAX_REASON:,} are recorded."
+            )
+        view = await site.web.service.decide(
+            request_id,
+            viewer,
+            data.choice,
+            reason=data.reason,
+            digest=data.digest,
+            display=data.display,
+            channel="web",
+        )
+        given = own_approval(view, viewer)
+        entry = given.entry if given else view.entry
+        done = "Approved once" if data.choice == "approve" else "Denied"
+        return Recorded(
+            entry,
+            view.state,
+            f"{done}. Recorded as entry {entry}. {STATES[view.state]}: {STATE_MEANS[view.state]}",
+        )
+
+    return [page, standing, raw, hexadecimal, decide]
+
+
+def own_approval(view: RequestView, viewer: Person) -> ApprovalView | None:
+    """What this person decided on that request, if they did."""
+    return next((given for given in view.approvals if given.person == viewer.id), None)
+
+
+def spans_of(view: RequestView) -> list[Span]:
+    """What to mark in the text: steps alternately, bytes that rules matched, bytes that were not understood."""
+    spans = [
+        Span(step.span[0], step.span[1], "step-b" if number % 2 else "step-a")
+        for number, step in enumerate(view.reading.steps)
+    ]
+    spans += [Span(*hit.matched, "hit") for hit in view.decision.rules if hit.verdict != "run"]
+    spans += [Span(unread.start, unread.end, "unread") for unread in view.reading.unread]
+    return spans
+
+
+def attribution(given: dict[str, Any]) -> list[Part]:
+    """Human · instruction · agent · definition · parents, in that order; what is missing is there as missing."""
+    agent, human = _dict(given.get("agent")), _dict(given.get("human"))
+    instruction = _dict(given.get("instruction"))
+    parents = [str(p) for p in given.get("parents") or ()]
+    runs = " ".join(str(agent[k]) for k in ("client", "version") if agent.get(k))
+    return [
+        Part("Human", _given(human, "person"), f"known by {human['how']}" if human.get("how") else ""),
+        Part("Instruction", _given(instruction, "text"), _from(instruction), quote=True),
+        Part(
+            "Agent", _given(agent, "name"), ", ".join(x for x in (runs, str(agent.get("model") or "")) if x)
+        ),
+        Part("Agent's owner", _given(agent, "owner")),
+        Part("Definition", str(given["definition"]) if given.get("definition") else None),
+        Part("Parents", " → ".join(parents) if parents else "none: started by the human directly"),
+    ]
+
+
+def _text(value: Any) -> Part | None:
+    found = _dict(value)
+    return Part("reasoning", str(found["text"]), _from(found)) if found.get("text") else None
+
+
+def _from(value: dict[str, Any]) -> str:
+    return f"from {value['source']}" if value.get("source") else ""
+
+
+def _given(value: dict[str, Any], name: str) -> str | None:
+    return str(value[name]) if value.get(name) else None
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+async def _neighbours(site: Site, viewer: Person, view: RequestView) -> tuple[str | None, str | None]:
+    """The waiting requests before and after this one in the queue's order."""
+    waiting = [(r.expires, r.id) for r in await site.web.service.requests("waiting", viewer, 100)]
+    here = (view.expires, view.id)
+    previous = max((place for place in waiting if place < here), default=None)
+    following = min((place for place in waiting if place > here), default=None)
+    if view.state != "waiting" and following is None:
+        following = min((place for place in waiting if place != here), default=None)
+    return (previous[1] if previous else None, following[1] if following else None)

@@ -1,0 +1,234 @@
+"""`keyturn policy`: try, test and explain policies. Nothing here records or changes anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from keyturn.errors import ExitCode
+
+if TYPE_CHECKING:
+    from keyturn.policy import Explanation, Policy, TestReport
+
+KINDS = ("shell", "sql", "http", "mcp", "file")
+_ACTION_KINDS = {"mcp": "tool"}
+
+_home = click.option(
+    "--home", "home_path", metavar="DIR", help="The home (default: KEYTURN_HOME or ~/.keyturn)."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, for scripts.")
+
+
+class Policies(click.Group):
+    """Shows what is wrong with a policy with its lines and carets, then ends as every error does."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        import sys
+
+        from keyturn.policy import PolicyInvalid
+
+        try:
+            return super().invoke(ctx)
+        except PolicyInvalid as error:
+            if "--json" in sys.argv:
+                raise
+            click.echo(error.render(), err=True)
+            click.echo(f"\n{error.not_done} {error.do_next}  [{error.code}]", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=Policies)
+def policy() -> None:
+    """Test, explain, try and publish policies."""
+
+
+@policy.command()
+@click.option("--kind", type=click.Choice(KINDS), required=True, help="What the content is.")
+@click.option("--dialect", default="", help="The shell's dialect: bash (default) or posix.")
+@click.option(
+    "--policy", "folder", metavar="DIR", type=click.Path(path_type=Path), help="The policy's folder."
+)
+@click.option(
+    "--jsonl",
+    "source",
+    metavar="FILE|-",
+    type=click.File("rb"),
+    required=True,
+    help="One JSON object per line.",
+)
+@_home
+def decide(kind: str, dialect: str, folder: Path | None, source: BinaryIO, home_path: str | None) -> None:
+    """A dry run: what would be decided for each line, in order. Records nothing.
+
+    In: {"content": …, "cwd"?, "workspace"?, "home"?, "agent"?, "environment"?}. Out, one line for each line in:
+    {"decision", "complete", "effects", "rules", "reasons"}, or {"error": {…}} for a line that can't be read.
+    """
+    from keyturn.cli.dry_run import DryRun
+
+    tried = DryRun(_policy(folder, home_path), kind, dialect, protected=(str(_home_folder(home_path)),))
+    import sys
+
+    out = sys.stdout.buffer
+    for answer in tried.answers(source):
+        out.write(answer + b"\n")
+        out.flush()
+
+
+@policy.command()
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@_home
+@_json
+def test(folder: Path | None, home_path: str | None, as_json: bool) -> None:
+    """Run the policy's own cases. Ends with 0 when all are right, 3 otherwise."""
+    from keyturn.policy import run_tests
+
+    tested = _policy(folder, home_path)
+    report = run_tests(tested)
+    if as_json:
+        from keyturn.cli import as_json as to_json
+
+        click.echo(to_json(_report(tested, report)))
+    else:
+        for line in report.lines:
+            click.echo(line)
+        right = report.total - len(report.failures)
+        click.echo(f"{right} of {report.total} cases are right ({tested.name}, {tested.digest[:19]}…).")
+    if not report.green:
+        raise click.exceptions.Exit(ExitCode.REFUSED)
+
+
+@policy.command()
+@click.argument("action")
+@click.option("--kind", type=click.Choice(KINDS), default="shell", help="What ACTION is (default: shell).")
+@click.option("--operation", default="write", help="For files: create, write, edit, delete or read.")
+@click.option("--cwd", metavar="DIR", help="Where it would happen (default: here).")
+@click.option("--workspace", metavar="DIR", help="The agent's work folder (default: --cwd).")
+@click.option("--agent", default="agent", help="The agent's name.")
+@click.option(
+    "--policy", "folder", metavar="DIR", type=click.Path(path_type=Path), help="The policy's folder."
+)
+@_home
+@_json
+def explain(
+    action: str,
+    kind: str,
+    operation: str,
+    cwd: str | None,
+    workspace: str | None,
+    agent: str,
+    folder: Path | None,
+    home_path: str | None,
+    as_json: bool,
+) -> None:
+    """Why ACTION would run, be held or be refused: the rules, the bytes they match, the nearest rule that allows.
+
+    ACTION is a command; with --kind, a path (file), a URL (http) or JSON {"server", "tool", "arguments"} (mcp).
+    """
+    from keyturn.cli.dry_run import DryRun
+    from keyturn.policy import explain as explained
+
+    tried = DryRun(_policy(folder, home_path), kind, "", protected=(str(_home_folder(home_path)),))
+    line = {"content": _content(action, kind, operation), "cwd": cwd, "workspace": workspace, "agent": agent}
+    proposal = tried.proposal({key: value for key, value in line.items() if value is not None})
+    why = explained(tried.policy, proposal.content, proposal.reading, proposal.facts)
+    if as_json:
+        from keyturn.cli import as_json as to_json
+
+        click.echo(to_json(why))
+        return
+    _show(why)
+
+
+def _content(action: str, kind: str, operation: str) -> Any:
+    if kind == "sql":
+        raise click.UsageError("This version does not read SQL; every statement is held.")
+    if kind == "file" and not action.lstrip().startswith("{"):
+        return {"path": action, "operation": operation}
+    if kind in ("file", "mcp") or (kind == "http" and action.lstrip().startswith("{")):
+        import json
+
+        try:
+            return json.loads(action)
+        except (ValueError, RecursionError) as error:
+            raise click.UsageError(f"ACTION is not JSON: {error}.") from error
+    return action
+
+
+def _policy(folder: Path | None, home_path: str | None) -> Policy:
+    """The policy named, else the home's working copy, else the starter policy."""
+    from keyturn.policy import STARTER, load
+
+    if folder is None:
+        from keyturn import home as homes
+
+        home = homes.find(home_path)
+        folder = home.policy if (home.policy / "policy.toml").is_file() else STARTER
+    return load(folder)
+
+
+def _home_folder(home_path: str | None) -> Path:
+    from keyturn import home as homes
+
+    return homes.find(home_path).root
+
+
+def _report(tested: Policy, report: TestReport) -> dict[str, Any]:
+    cases = [
+        {
+            "file": result.case.file,
+            "line": result.case.line,
+            "name": result.case.name,
+            "expected": result.case.expected,
+            "decision": result.decision.verdict,
+            "rules": list(dict.fromkeys(hit.rule for hit in result.decision.rules)),
+            "right": not result.words,
+            "words": result.words,
+        }
+        for result in report.results
+    ]
+    return {
+        "policy": tested.name,
+        "digest": tested.digest,
+        "green": report.green,
+        "total": report.total,
+        "failures": len(report.failures),
+        "cases": cases,
+    }
+
+
+def visible(text: str) -> str:
+    """*text* for a terminal: characters that can't be seen, or that steer it, are shown by their number."""
+    from keyturn.readers.odd import odd_character
+
+    shown = (c if c.isprintable() and odd_character(c) is None else f"<U+{ord(c):04X}>" for c in text)
+    return "".join(shown)
+
+
+_DONE = {"run": "It would run.", "hold": "It would be held.", "refuse": "It would be refused."}
+
+
+def _show(why: Explanation) -> None:
+    decision = why.decision
+    click.echo(_DONE[decision.verdict] + (f" {visible(why.sentence)}" if why.sentence else ""))
+    if decision.verdict != decision.would:
+        click.echo(f"  Observe mode: enforce mode would {decision.would} it.")
+    for reason in why.reasons:
+        click.echo(f"  {visible(reason)}")
+    if decision.would == "hold":
+        asks = decision.obligations
+        click.echo(f"  Asks for {asks.approve} within {asks.within} s.")
+    for rule in why.rules:
+        click.echo(
+            f"\n{rule.file}:{rule.line}: {rule.rule} ({rule.verdict}) matches step {rule.step + 1}: {visible(rule.matched)}"
+        )
+        for line in rule.text.splitlines():
+            click.echo(f"    {line}")
+    if why.nearest is not None:
+        near = why.nearest
+        click.echo(f"\nNearest rule that allows: {near.rule} ({near.file}:{near.line})")
+        click.echo(f"  {visible(near.words)}")
+        for difference in near.differences:
+            click.echo("  " + visible(" ".join(difference.condition.split())))

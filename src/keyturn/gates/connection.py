@@ -1,0 +1,234 @@
+"""A gate's end of the Unix socket: ask, be answered, and come back after the server was away.
+
+Rules kept here:
+
+- Nobody to ask means no: when the server can't be reached within `patience`, `Unreachable` is raised and nothing runs.
+- A held request outlives the server's process: `settle` reconnects and waits on, until people decided or the request expired.
+- What isn't an answer (junk, another id, too long a frame) is an error, never an allow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from keyturn.errors import ExitCode, KeyturnError
+from keyturn.gates import protocol as wire
+from keyturn.service import words
+from keyturn.service.model import Outcome
+
+PATIENCE = 5.0
+"""Seconds that a new question waits for a server that is just being restarted."""
+
+WAIT_SLICE = 25.0
+"""Seconds of one wait on the server: short enough that a dead connection is noticed."""
+
+GRACE = 60.0
+"""Seconds after a request's deadline in which the server may still come back and say how it ended."""
+
+_LENGTH = struct.Struct(">I")
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[wire.Answer] = msgspec.msgpack.Decoder(wire.Answer)
+
+
+class Unreachable(KeyturnError):
+    """Keyturn's server doesn't answer on the gates' socket."""
+
+    code = "gate.unreachable"
+    status = 503
+    exit_code = ExitCode.UNREACHABLE
+    not_done = "Nothing ran."
+    next_step = "Start it with `keyturn serve`, then ask again."
+
+
+class ServerSaid(KeyturnError):
+    """The server answered with an error; its own words and code are in the message and in `said`."""
+
+    code = "gate.refused"
+    status = 409
+    exit_code = ExitCode.REFUSED
+    next_step = "Follow the server's words."
+
+    def __init__(self, said: dict[str, Any]) -> None:
+        super().__init__(str(said.get("happened", "The server refused.")), next_step=str(said.get("next", "")) or None)
+        self.said = said
+
+    @property
+    def server_code(self) -> str:
+        """The stable code of the server's own error."""
+        return str(self.said.get("code", ""))
+
+
+class NotAnAnswer(KeyturnError):
+    """What came back on the socket is no answer of this protocol."""
+
+    code = "gate.not_an_answer"
+    status = 502
+    exit_code = ExitCode.UNREACHABLE
+    next_step = "Gate and server may differ in version: run `keyturn doctor`."
+
+
+class Connection:
+    """One connection to the gates' socket at *path*; many questions at once, reconnecting when it must."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        patience: float = PATIENCE,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = path
+        self._patience = patience
+        self._sleep = sleep
+        self._clock = clock
+        self._ids = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[wire.Answer]] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self._reader_task: asyncio.Task[None] | None = None
+        self._connecting = asyncio.Lock()
+
+    async def ask(self, make: Callable[[int], wire.Ask], *, patience: float | None = None) -> wire.Answer:
+        """Send the message that *make* builds for an id; its answer. Raises `Unreachable`, `ServerSaid`, `NotAnAnswer`.
+
+        A question whose connection broke is asked again until *patience* seconds (default: the connection's) are over.
+        """
+        limit = self._clock() + (self._patience if patience is None else patience)
+        pause = 0.05
+        while True:
+            try:
+                return await self._ask_once(make)
+            except OSError as error:
+                if self._clock() >= limit:
+                    raise Unreachable(f"Keyturn can't be reached at {self._path}.") from error
+            await self._sleep(pause)
+            pause = min(pause * 2, 2.0)
+
+    async def _ask_once(self, make: Callable[[int], wire.Ask]) -> wire.Answer:
+        writer = await self._connected()
+        number = next(self._ids)
+        body = b"M" + _ENCODER.encode(make(number))
+        if len(body) > wire.MAX_FRAME:
+            raise ServerSaid({"code": "input.too_large", "happened": f"The question has {len(body):,} bytes."})
+        future: asyncio.Future[wire.Answer] = asyncio.get_running_loop().create_future()
+        self._pending[number] = future
+        try:
+            writer.write(_LENGTH.pack(len(body)) + body)
+            await writer.drain()
+            answer = await future
+        finally:
+            self._pending.pop(number, None)
+        if answer.error is not None:
+            raise ServerSaid(answer.error)
+        return answer
+
+    async def settle(self, outcome: Outcome, gate: str) -> Outcome:
+        """*outcome* itself, or, when it is held, what came of it: `run` once approved and claimed, else `refuse`.
+
+        Waits as long as people need, over restarts of the server; the deadline is the request's own.
+        """
+        if outcome.verdict != "hold":
+            return outcome
+        request = outcome.request
+        if request is None:
+            return _refused(outcome, "held, but without a request that anybody could approve. Nothing ran.")
+        while True:
+            left = self._left(outcome)
+            try:
+                answer = await self.ask(lambda n: wire.Wait(n, request, WAIT_SLICE), patience=left)
+            except Unreachable:
+                return _refused(outcome, "expired: Keyturn was away when the time to approve it ran out. Nothing ran.")
+            seen = answer.request
+            if seen is None:
+                raise NotAnAnswer("The server answered a wait without a request.")
+            if seen.state == "approved":
+                return await self._claim(outcome, request, gate)
+            if seen.state != "waiting":
+                return _refused(outcome, words.ended({"state": seen.state, "ended_why": seen.ended_why}))
+
+    async def _claim(self, outcome: Outcome, request: str, gate: str) -> Outcome:
+        answer = await self.ask(
+            lambda n: wire.Claim(n, request, outcome.digest, gate, consume=True), patience=self._left(outcome)
+        )
+        if answer.outcome is None:
+            raise NotAnAnswer("The server answered a claim without an outcome.")
+        return answer.outcome
+
+    def _left(self, outcome: Outcome) -> float:
+        if outcome.expires is None:
+            return GRACE
+        return max(0.0, outcome.expires / 1000 - self._clock()) + GRACE
+
+    async def close(self) -> None:
+        """Hang up. Questions still open end as `OSError` in their tasks, thus as no."""
+        if self._reader_task is not None:
+            self._reader_task.cancel()
+        if self._writer is not None:
+            self._writer.close()
+        self._broken(ConnectionResetError("The gate closed its connection."))
+
+    async def _connected(self) -> asyncio.StreamWriter:
+        async with self._connecting:
+            if self._writer is not None and not self._writer.is_closing():
+                return self._writer
+            reader, writer = await asyncio.open_unix_connection(str(self._path))
+            self._writer = writer
+            self._reader_task = asyncio.get_running_loop().create_task(self._read(reader, writer))
+            return writer
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        problem: Exception = ConnectionResetError("The server hung up.")
+        try:
+            while True:
+                (length,) = _LENGTH.unpack(await reader.readexactly(4))
+                if length > wire.MAX_FRAME:
+                    raise NotAnAnswer(f"The server sent a frame of {length:,} bytes.")
+                self._take(await reader.readexactly(length))
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        except KeyturnError as error:
+            problem = error
+        finally:
+            writer.close()
+            if self._writer is writer:
+                self._writer = None
+                self._broken(problem)
+
+    def _take(self, body: bytes) -> None:
+        if body[:1] == b"E":
+            raise ServerSaid(_error_of(body[1:]))
+        if body[:1] != b"M":
+            raise NotAnAnswer("The server's frame starts with neither M nor E.")
+        try:
+            answer = _DECODER.decode(body[1:])
+        except msgspec.MsgspecError as error:
+            raise NotAnAnswer(f"The server's answer can't be read: {error}.") from error
+        future = self._pending.get(answer.id)
+        if future is not None and not future.done():
+            future.set_result(answer)
+
+    def _broken(self, problem: Exception) -> None:
+        for future in self._pending.values():
+            if not future.done():
+                future.set_exception(problem)
+
+
+def _error_of(body: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(body)["error"]
+    except (ValueError, KeyError, TypeError):
+        said = None
+    return said if isinstance(said, dict) else {"happened": "The server refused without words."}
+
+
+def _refused(outcome: Outcome, why: str) -> Outcome:
+    return msgspec.structs.replace(outcome, verdict="refuse", words=why)

@@ -1,0 +1,177 @@
+"""The hook desk: one hook call in, one answer out. It never says yes on doubt.
+
+Rules kept here:
+
+- Whatever is raised, at an event that is a gate, is a no in words.
+- Sessions belong to one operating-system user, whatever a client says its session is called.
+- What people approved is read again and digested again before it runs; a difference is refused (promise 4).
+- A client that can wait no longer is told the request's id; the request itself goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from keyturn.actions import Agent, Gate, Human, Text
+from keyturn.errors import KeyturnError
+from keyturn.gates.hooks import places, speech, transcripts
+from keyturn.gates.hooks.authorization import Asking, Authorization
+from keyturn.gates.hooks.definition import definition
+from keyturn.gates.hooks.dialects import Dialect, dialect_of
+from keyturn.gates.hooks.model import HookAnswer, HookCall, HookEvent, HookVerdict
+from keyturn.gates.hooks.receipts import receipts
+from keyturn.gates.hooks.rendering import denial
+from keyturn.gates.hooks.runs import MAX_RUNS, Bounded, Pairs, Run, pair_key
+from keyturn.gates.hooks.settings import DeskSettings
+from keyturn.service.errors import SessionClosed, UnknownSession
+from keyturn.service.interface import Service
+from keyturn.service.model import Peer
+
+__all__ = ["DeskSettings", "HookDesk"]
+
+log = logging.getLogger(__name__)
+
+
+class HookDesk:
+    """Answers hook calls through the service."""
+
+    def __init__(self, service: Service, settings: DeskSettings) -> None:
+        self._service = service
+        self._settings = settings
+        self._authorization = Authorization(service)
+        self._runs: Bounded[Run] = Bounded(MAX_RUNS)
+        self._pairs = Pairs()
+
+    async def handle(self, call: HookCall, peer: Peer) -> HookAnswer:
+        """The answer for *call* from *peer*. Raises nothing but cancellation."""
+        try:
+            dialect = dialect_of(call.client)
+        except KeyturnError as error:
+            return denial(speech.failed(error))
+        event = HookEvent("proposal" if dialect.is_gate(call.event) else "result", "", event=call.event)
+        try:
+            parsed = dialect.parse(call)
+            if parsed.event and parsed.event != call.event:
+                # Whether silence means no is known of the event that was hooked, not of the one that is spoken of.
+                verdict = HookVerdict(False, speech.mismatched(call.event))
+            else:
+                event = parsed
+                verdict = await self._verdict(dialect, event, peer)
+        except KeyturnError as error:
+            verdict = HookVerdict(False, speech.failed(error))
+        except Exception:
+            log.exception("hook call failed: client=%s event=%s", call.client, call.event)
+            verdict = HookVerdict(False, speech.broken())
+        return dialect.render(event, verdict)
+
+    async def _verdict(self, dialect: Dialect, event: HookEvent, peer: Peer) -> HookVerdict:
+        run = await self._run(dialect, event, peer)
+        try:
+            return await self._act(dialect, run, event, peer)
+        except (SessionClosed, UnknownSession):
+            # A client that resumes a run comes back under the old name of a session that was closed.
+            async with run.lock:
+                await self._open(dialect, run, event, peer)
+            return await self._act(dialect, run, event, peer)
+
+    async def _act(self, dialect: Dialect, run: Run, event: HookEvent, peer: Peer) -> HookVerdict:
+        if event.moment == "session-end":
+            await self._close(run, event)
+        elif event.moment == "instruction":
+            await self._instruct(dialect, run, event, peer)
+        elif event.moment == "result":
+            await self._result(run, event, peer)
+        elif event.moment != "session-start":
+            return await self._propose(dialect, run, event, peer)
+        return HookVerdict(True)
+
+    # --- sessions ---------------------------------------------------------------------------------
+
+    async def _run(self, dialect: Dialect, event: HookEvent, peer: Peer) -> Run:
+        """The run that *event* belongs to, with its session open."""
+        key = f"{dialect.name}/{peer.uid}/{event.client_session}"
+        run = self._runs.get(key)
+        if run is None:
+            run = Run(key)
+            self._runs.put(key, run)
+        run.model = event.model or run.model
+        async with run.lock:
+            if run.session is None:
+                await self._open(dialect, run, event, peer)
+        return run
+
+    async def _open(self, dialect: Dialect, run: Run, event: HookEvent, peer: Peer) -> None:
+        run.place = await asyncio.to_thread(places.place, peer.pid, peer.uid, event.cwd)
+        run.parents = self._settings.parents_of_pids(run.place.pids)
+        person = self._settings.person_of_uid(peer.uid)
+        run.human = Human(person, "os-uid", peer.uid) if person else None
+        await self._define(dialect, run, peer)
+        view = await self._service.open_session(
+            agent=_agent(dialect, run, event),
+            human=run.human,
+            gate=self._gate(dialect),
+            cwd=event.cwd,
+            client_session=run.client_session,
+            parents=run.parents,
+            definition=run.definition,
+            pid=run.place.pids[0] if run.place.pids else None,
+        )
+        run.session = view.id
+
+    async def _define(self, dialect: Dialect, run: Run, peer: Peer) -> None:
+        where = run.place
+        run.definition = await asyncio.to_thread(definition, dialect, where.workspace, where.home, peer.uid)
+
+    async def _close(self, run: Run, event: HookEvent) -> None:
+        self._runs.pop(run.client_session)
+        if run.session is not None:
+            await self._service.close_session(run.session, f"The client said {event.event or 'session end'}.")
+
+    async def _instruct(self, dialect: Dialect, run: Run, event: HookEvent, peer: Peer) -> None:
+        if event.instruction is None or run.session is None:
+            return
+        run.instruction = Text(event.instruction, f"hook:{event.event}")
+        await self._define(dialect, run, peer)
+        await self._service.instruct(run.session, run.instruction)
+
+    # --- proposals and results --------------------------------------------------------------------
+
+    async def _propose(self, dialect: Dialect, run: Run, event: HookEvent, peer: Peer) -> HookVerdict:
+        if event.instruction is not None:
+            await self._instruct(dialect, run, event, peer)
+        asking = Asking(
+            dialect=dialect,
+            event=event,
+            run=run,
+            session=run.session or "",
+            agent=_agent(dialect, run, event),
+            gate=self._gate(dialect),
+            uid=peer.uid,
+            reasoning=await transcripts.stated(dialect, event, peer.uid, run.place.home),
+            until=asyncio.get_running_loop().time() + self._patience(dialect, event),
+        )
+        granted = await self._authorization.verdict(asking)
+        if granted.allowed:
+            self._pairs.put(pair_key(run.client_session, event.call, event.proposals), granted.allowed)
+        return granted.verdict
+
+    async def _result(self, run: Run, event: HookEvent, peer: Peer) -> None:
+        allowed = self._pairs.take(pair_key(run.client_session, event.call, event.proposals))
+        for receipt in await asyncio.to_thread(receipts, event, allowed, peer.uid):
+            await self._service.report(receipt)
+
+    def _patience(self, dialect: Dialect, event: HookEvent) -> float:
+        """Seconds that this event's hook can be made to wait, less a margin to say so."""
+        hooked = [float(known.timeout) for known in dialect.events if known.event == event.event]
+        limit = min([dialect.max_wait, *hooked])
+        if self._settings.longest_wait is not None:
+            limit = min(limit, self._settings.longest_wait)
+        return max(0.0, limit - min(self._settings.margin, limit / 2))
+
+    def _gate(self, dialect: Dialect) -> Gate:
+        return Gate(f"hooks:{dialect.name}@{self._settings.host}", dialect.assurance)
+
+
+def _agent(dialect: Dialect, run: Run, event: HookEvent) -> Agent:
+    return Agent(dialect.name, dialect.name, event.agent_version, run.model)

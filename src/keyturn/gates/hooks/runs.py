@@ -1,0 +1,113 @@
+"""What the desk remembers of agent runs between hooks: in memory, bounded, and never needed to be safe.
+
+When it is lost (a restart), an action's instruction is missing and a result finds no pair; nothing runs for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from keyturn import canonical
+from keyturn.actions import Action, Content, Human, Text
+from keyturn.gates.hooks.model import Proposal
+from keyturn.gates.hooks.places import Place
+
+MAX_RUNS = 4_096
+MAX_ALLOWED = 16_384
+
+V = TypeVar("V")
+
+
+class Bounded(Generic[V]):
+    """A mapping that forgets what was used longest ago."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[str, V] = OrderedDict()
+
+    def get(self, key: str) -> V | None:
+        """The value, now the most recently used."""
+        if key not in self._kept:
+            return None
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def put(self, key: str, value: V) -> None:
+        """Keep *value*."""
+        self._kept[key] = value
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+
+    def pop(self, key: str) -> V | None:
+        """The value, forgotten."""
+        return self._kept.pop(key, None)
+
+
+class Run:
+    """One agent run at one client: its session once that is open, and what was said last."""
+
+    def __init__(self, client_session: str) -> None:
+        self.client_session = client_session
+        self.lock = asyncio.Lock()
+        self.session: str | None = None
+        self.human: Human | None = None
+        self.place: Place = Place("", "")
+        self.instruction: Text | None = None
+        self.definition: str | None = None
+        self.parents: tuple[str, ...] = ()
+        self.model = ""
+
+
+class Allowed(Struct, frozen=True):
+    """One thing that was allowed to run: what is needed to tell whether it is what ran."""
+
+    action_id: str
+    permit: str | None
+    digest: str
+    policy: str
+    action: Action
+    canonical: str | None = None
+
+
+class Pairs:
+    """Allowed calls that await their result: by the client's call id, else by what they do, first in first out."""
+
+    def __init__(self) -> None:
+        self._waiting: Bounded[deque[tuple[Allowed, ...]]] = Bounded(MAX_ALLOWED)
+
+    def put(self, key: str, allowed: tuple[Allowed, ...]) -> None:
+        """Remember what one call was allowed to do."""
+        queue = self._waiting.get(key) or deque(maxlen=64)
+        queue.append(allowed)
+        self._waiting.put(key, queue)
+
+    def take(self, key: str) -> tuple[Allowed, ...]:
+        """What the call was allowed to do, once; empty when it is not known."""
+        queue = self._waiting.get(key)
+        if not queue:
+            return ()
+        allowed = queue.popleft()
+        if not queue:
+            self._waiting.pop(key)
+        return allowed
+
+
+def pair_key(client_session: str, call: str | None, proposals: tuple[Proposal, ...]) -> str:
+    """What pairs a call with its result within one run."""
+    return f"{client_session}#{call}" if call else f"{client_session}={_said(proposals)}"
+
+
+def _said(proposals: tuple[Proposal, ...]) -> str:
+    contents: list[Content] = [proposal.content for proposal in proposals]
+    return canonical.digest([_builtins(content) for content in contents])
+
+
+def _builtins(content: Content) -> object:
+    from msgspec import to_builtins
+
+    return to_builtins(content)

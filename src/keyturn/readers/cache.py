@@ -1,0 +1,58 @@
+"""Readings that were worked out before, by exact content and surroundings. A reading depends on nothing else."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+
+from keyturn.actions import Content, Reading
+from keyturn.resources import Surroundings
+
+MAX_READINGS = 4_096
+"""Most readings kept."""
+
+MAX_KEY_BYTES = 16_384
+"""Content larger than this is worked out each time, so that a few big ones can't fill the memory."""
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+class ReadingCache:
+    """A bounded map from (content, surroundings) to reading; the least recently used goes first. Thread-safe.
+
+    Keys are the exact bytes of the content, not a digest, so that nothing rests on a hash.
+    """
+
+    def __init__(
+        self, read: Callable[[Content, Surroundings], Reading], capacity: int = MAX_READINGS
+    ) -> None:
+        self._read = read
+        self._capacity = capacity
+        self._kept: OrderedDict[tuple[bytes, Surroundings], Reading] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, content: Content, around: Surroundings) -> Reading:
+        """The reading of *content* in *around*, from memory if it was asked before."""
+        try:
+            key = (_ENCODER.encode(content), around)
+        except (TypeError, ValueError, OverflowError, RecursionError, UnicodeError):
+            return self._read(content, around)
+        if len(key[0]) > MAX_KEY_BYTES:
+            return self._read(content, around)
+        with self._lock:
+            known = self._kept.get(key)
+            if known is not None:
+                self._kept.move_to_end(key)
+                return known
+        reading = self._read(content, around)
+        with self._lock:
+            self._kept[key] = reading
+            while len(self._kept) > self._capacity:
+                self._kept.popitem(last=False)
+        return reading
+
+    def __len__(self) -> int:
+        return len(self._kept)

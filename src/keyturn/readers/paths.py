@@ -1,0 +1,173 @@
+"""Paths -> effects: where a path lies, what it is, and whether writing there changes how people or agents work.
+
+Purely textual (`keyturn.resources`); a path that isn't known until run time lies in zone `unknown`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from functools import lru_cache
+
+from keyturn.actions import Effect, Verb
+from keyturn.resources import Surroundings, absolute, path_labels, zone
+
+CONFIGURING_NAMES = (
+    "AGENTS.md", "AGENTS.override.md", "CLAUDE.md", "CLAUDE.local.md", "GEMINI.md", ".mcp.json", "mcp.json",
+    "opencode.json", "opencode.jsonc", ".cursorrules", ".windsurfrules", ".clinerules", ".gitlab-ci.yml",
+    "Jenkinsfile", ".travis.yml", "azure-pipelines.yml", "bitbucket-pipelines.yml", ".drone.yml",
+    ".pre-commit-config.yaml", ".gitmodules", ".gitattributes", ".envrc", ".bashrc", ".bash_profile", ".bash_login",
+    ".bash_logout", ".profile", ".zshrc", ".zshenv", ".zprofile", ".zlogin", ".gitconfig", ".npmrc", ".pypirc",
+    ".pip", "pip.conf", ".inputrc", ".vimrc", ".exrc", ".tmux.conf", ".netrc", "crontab", "authorized_keys",
+    "copilot-instructions.md",
+)  # fmt: skip
+"""File names that programs obey wherever they lie."""
+
+CONFIGURING_FOLDERS = (
+    ".git", ".githooks", ".husky", ".claude", ".codex", ".gemini", ".opencode", ".copilot", ".cursor", ".vscode",
+    ".idea", ".circleci", ".buildkite", ".ssh", ".gnupg", ".config", ".cargo", ".devcontainer", ".keyturn",
+)  # fmt: skip
+"""Folder names whose whole content programs obey: hooks, agents, editors, CI, keys."""
+
+CONFIGURING_PAIRS = ((".github", "workflows"), (".github", "hooks"), (".github", "actions"), (".gitea", "workflows"))
+
+
+def path_effects(verb: Verb, path: str, around: Surroundings, wild: bool = False) -> list[Effect]:
+    """The effects of doing *verb* to *path* (absolute or relative to `around.cwd`).
+
+    With *wild*, `*`, `?` and `[…]` in *path* are patterns; a pattern's zone is that of its fixed folder.
+    """
+    whole = absolute(path, around)
+    if not wild:
+        where, labels = zone(whole, around), path_labels(whole, around)
+        configures = _configures(whole)
+    else:
+        folder = fixed_folder(path, around)
+        where = zone(folder, around) if folder else "unknown"
+        labels = _wild_labels(whole, around)
+        configures = _may_configure(whole, verb == "deletes" and folder != around.workspace)
+    effects = [Effect(verb, whole, where, labels)]
+    if verb in ("writes", "deletes") and (configures or where == "keyturn"):
+        effects.append(Effect("configures", whole, where, labels))
+    return effects
+
+
+def unknown_path(verb: Verb, shown: str) -> list[Effect]:
+    """The effect of doing *verb* to a path that only the running shell knows, shown as *shown*."""
+    return [Effect(verb, shown, "unknown")]
+
+
+def fixed_folder(pattern: str, around: Surroundings) -> str | None:
+    """The absolute folder that every match of *pattern* lies in, or None if `..` follows a wildcard."""
+    parts = pattern.split("/")
+    at = next((i for i, part in enumerate(parts) if _is_wild(part)), len(parts))
+    if ".." in parts[at:]:
+        return None
+    # `[.]*` and `.*` may match `..` itself, so what follows such a component is not held by the folder.
+    if any(part.startswith((".", "[")) and _is_wild(part) for part in parts[at:-1]):
+        return None
+    fixed = "/".join(parts[:at])
+    if not fixed and pattern.startswith("/"):
+        fixed = "/"
+    return absolute(fixed or ".", around)
+
+
+def _is_wild(part: str) -> bool:
+    return any(character in part for character in "*?[")
+
+
+def _configures(path: str) -> bool:
+    parts = path.split("/")
+    if parts[-1] in CONFIGURING_NAMES or any(part in CONFIGURING_FOLDERS for part in parts):
+        return True
+    pairs = list(zip(parts, parts[1:], strict=False))
+    return any(pair in pairs for pair in CONFIGURING_PAIRS)
+
+
+def _may_configure(pattern: str, all_of_a_folder: bool) -> bool:
+    """Whether *pattern* may name something configuring; with *all_of_a_folder* a lone `*` is not taken to."""
+    parts = [part for part in pattern.split("/") if part and not (all_of_a_folder and part == "*")]
+    names = (*CONFIGURING_NAMES, *CONFIGURING_FOLDERS)
+    if any(may_match(part, name) for part in parts for name in names):
+        return True
+    pairs = list(zip(parts, parts[1:], strict=False))
+    return any(may_match(a, x) and may_match(b, y) for a, b in pairs for x, y in CONFIGURING_PAIRS)
+
+
+def _wild_labels(pattern: str, around: Surroundings) -> tuple[str, ...]:
+    """Labels of what *pattern* may name. A lone `*` names a folder's content and carries the folder's labels."""
+    found = set(path_labels(pattern, around))
+    components = [part for part in pattern.split("/") if part]
+    for label in around.labels:
+        for written in label.paths:
+            wanted = around.home + written[1:] if written.startswith("~/") else written
+            if _pattern_meets(components, wanted):
+                found.add(label.name)
+    return tuple(sorted(found))
+
+
+def _pattern_meets(components: list[str], wanted: str) -> bool:
+    """Whether a path that the components match may also match the label pattern *wanted* (errs towards yes)."""
+    pieces = [piece for piece in wanted.split("/") if piece and piece != "**"]
+    if not pieces:
+        return False
+    if "/" not in wanted:
+        return any(_is_wild(part) and part != "*" and may_match(part, wanted) for part in components)
+    spans = range(len(components) - len(pieces) + 1)
+    return any(
+        all(may_match(part, piece) for part, piece in zip(components[at:], pieces, strict=False))
+        and not all(part == "*" for part in components[at : at + len(pieces)])
+        for at in spans
+    )
+
+
+@lru_cache(maxsize=16_384)
+def may_match(left: str, right: str) -> bool:
+    """Whether some file name matches both shell patterns. A bracket expression counts as any character."""
+    if (right.startswith(".") and left[:1] in ("*", "?")) or (left.startswith(".") and right[:1] in ("*", "?")):
+        return False  # bash without dotglob: a leading dot is only matched by a dot
+    return _meet(_tokens(left), _tokens(right))
+
+
+def _tokens(pattern: str) -> tuple[str, ...]:
+    tokens: list[str] = []
+    at = 0
+    while at < len(pattern):
+        close = pattern.find("]", at + 2)
+        if pattern[at] == "[" and close > 0:
+            tokens.append("?")
+            at = close + 1
+        else:
+            tokens.append(pattern[at])
+            at += 1
+    return tuple(tokens)
+
+
+def _meet(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
+    """Whether two patterns of `*`, `?` and characters have a common match: O(len × len)."""
+    reach = [[False] * (len(right) + 1) for _ in range(len(left) + 1)]
+    reach[0][0] = True
+    for i in range(len(left) + 1):
+        for j in range(len(right) + 1):
+            if not reach[i][j]:
+                continue
+            a = left[i] if i < len(left) else ""
+            b = right[j] if j < len(right) else ""
+            if a == "*":
+                reach[i + 1][j] = True
+                if b:
+                    reach[i][j + 1] = True
+            if b == "*":
+                reach[i][j + 1] = True
+                if a:
+                    reach[i + 1][j] = True
+            if a and b and (a == b or "?" in (a, b)) and "*" not in (a, b):
+                reach[i + 1][j + 1] = True
+    return reach[len(left)][len(right)]
+
+
+def parent_and_name(path: str) -> tuple[str, str]:
+    """`(folder, last component)` of *path* without trailing slashes."""
+    return posixpath.split(path.rstrip("/") or "/")
+
+
+__all__ = ["fixed_folder", "may_match", "parent_and_name", "path_effects", "unknown_path"]

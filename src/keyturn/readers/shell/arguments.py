@@ -1,0 +1,79 @@
+"""Words -> arguments: what each word is known to become when the shell expands it."""
+
+from __future__ import annotations
+
+import re
+
+from keyturn.readers.shell.calls import Argument, Scene
+from keyturn.readers.shell.emission import Emission
+from keyturn.readers.shell.syntax import Glob, Home, Part, Text, Variable, Word
+
+MAX_ALTERNATIVES = 24
+"""Most combinations of known variables' values that one command is worked out for."""
+
+_SAFE_VALUE = re.compile(r"[A-Za-z0-9_./@:+,%=-]+")
+
+
+def is_safe_value(value: str) -> bool:
+    """Whether an unquoted expansion to *value* is exactly one word: no blanks, no patterns, not empty."""
+    return bool(_SAFE_VALUE.fullmatch(value))
+
+
+def argument(word: Word, scene: Scene, bound: dict[str, str] | None = None) -> Argument:
+    """*word* as the argument that a command started in *scene* gets; *bound* are variables' values."""
+    values = bound or {}
+    parts = [_resolved(part, scene, values) for part in word.parts]
+    if all(isinstance(part, Text) for part in parts):
+        return Argument("".join(part.value for part in parts if isinstance(part, Text)), word.span)
+    shown = "".join(_shown(part) for part in parts)
+    prefix = ""
+    for part in parts:
+        if not isinstance(part, Text):
+            break
+        prefix += part.value
+    wild = all(isinstance(part, Text | Glob) for part in parts)
+    many = wild or any(_splits(part) for part in parts)
+    return Argument(shown, word.span, known=False, prefix=prefix, wild=wild, many=many)
+
+
+def variables_in(word: Word, scene: Scene) -> list[str]:
+    """Names of plain variables in *word* whose possible values are known."""
+    return [
+        part.name
+        for part in word.parts
+        if isinstance(part, Variable) and not part.operator and part.name in scene.variables
+    ]
+
+
+def _resolved(part: Part, scene: Scene, values: dict[str, str]) -> Part:
+    if isinstance(part, Home) and scene.around.home:
+        return Text(scene.around.home)
+    if not isinstance(part, Variable) or part.operator:
+        return part
+    if part.name in values:
+        return Text(values[part.name])
+    if part.name == "HOME" and is_safe_value(scene.around.home):
+        return Text(scene.around.home)
+    if part.name == "PWD" and len(scene.folders) == 1:
+        folder = next(iter(scene.folders))
+        if folder is not None and (part.quoted or is_safe_value(folder)):
+            return Text(folder)
+    return part
+
+
+def _shown(part: Part) -> str:
+    if isinstance(part, Text):
+        return part.value
+    return Emission().word(Word((part,)))
+
+
+def _splits(part: Part) -> bool:
+    """Whether the part may become no word or several: unquoted expansions, and `"$@"` even quoted."""
+    if isinstance(part, Text | Home):
+        return False
+    if isinstance(part, Variable):
+        return not part.quoted or part.name in ("@", "*")
+    return not getattr(part, "quoted", False) and getattr(part, "opening", "$(") == "$("
+
+
+__all__ = ["MAX_ALTERNATIVES", "argument", "is_safe_value", "variables_in"]

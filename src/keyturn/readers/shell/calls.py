@@ -1,0 +1,120 @@
+"""What is handed around while a command is worked out: its words, where it runs, and what it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keyturn.actions import Effect, Verb
+from keyturn.readers.paths import path_effects, unknown_path
+from keyturn.readers.shell.syntax import Span
+from keyturn.resources import Surroundings
+
+MAX_FOLDERS = 8
+"""Most folders that a script may be in at one point; beyond that the folder counts as unknown."""
+
+
+class Argument(Struct, frozen=True):
+    """One word as a program would get it.
+
+    `known`: `text` is exactly that word. Otherwise `text` shows it, `prefix` is what it surely begins with;
+    `wild` says that only names inside the folder of `text` can come of it; `many` that it may become any
+    number of words.
+    """
+
+    text: str
+    span: Span = (0, 0)
+    known: bool = True
+    prefix: str = ""
+    wild: bool = False
+    many: bool = False
+
+    @property
+    def may_be_option(self) -> bool:
+        """Whether it might begin with a dash when it runs."""
+        if self.known:
+            return self.text.startswith("-") and self.text != "-"
+        return not self.prefix or self.prefix.startswith("-")
+
+    def without(self, prefix: str) -> Argument:
+        """The argument after its known beginning *prefix* (an option's attached value)."""
+        if self.known:
+            return replace(self, text=self.text[len(prefix) :])
+        return replace(self, text=self.text[len(prefix) :], prefix=self.prefix[len(prefix) :])
+
+
+class Scene(Struct, frozen=True):
+    """Where a command runs: `folders` are the possible working folders (None: unknown)."""
+
+    around: Surroundings
+    folders: frozenset[str | None]
+    variables: Mapping[str, tuple[str, ...]] = {}
+    depth: int = 0
+    piped: bool = False
+
+    def moved(self, folders: frozenset[str | None]) -> Scene:
+        """The same scene in other folders."""
+        return replace(self, folders=folders if len(folders) <= MAX_FOLDERS else frozenset({None}))
+
+
+class Problem(Struct, frozen=True):
+    """Something about a command that is not understood."""
+
+    why: str
+    span: Span
+
+
+class Call(Struct):
+    """What one command would do, as it is worked out. `nested` are commands that it runs in turn."""
+
+    program: str
+    scene: Scene
+    span: Span
+    subcommand: str = ""
+    options: list[str] = []
+    effects: list[Effect] = []
+    problems: list[Problem] = []
+    nested: list[tuple[list[Argument], Scene]] = []
+    scripts: list[tuple[str, str, Span]] = []
+    moves: frozenset[str | None] | None = None
+
+    def refuse(self, why: str, span: Span | None = None) -> None:
+        """Note that the command is not understood."""
+        self.problems.append(Problem(why, span or self.span))
+
+    def add(self, verb: Verb, what: str, zone: str) -> None:
+        """Note an effect that is not about a path."""
+        self.effects.append(Effect(verb, what, zone))
+
+    def path(self, verb: Verb, argument: Argument) -> None:
+        """Note *verb* done to the path *argument*, in every folder the command may run in."""
+        if not argument.known and not argument.wild:
+            self.effects += unknown_path(verb, argument.text)
+            return
+        for folder in sorted(self.scene.folders, key=str):
+            text = argument.text
+            if folder is None and not text.startswith("/"):
+                self.effects += unknown_path(verb, text)
+            else:
+                around = replace(self.scene.around, cwd=folder or "/")
+                self.effects += path_effects(verb, "./" + text if text.startswith("~") else text, around, argument.wild)
+
+    def nest(self, words: list[Argument], scene: Scene | None = None) -> None:
+        """Note that *words* run as a command."""
+        if words:
+            self.nested.append((words, scene or self.scene))
+
+
+def join(folder: Argument, name: Argument) -> Argument:
+    """The path of *name*'s last component inside *folder* (`cp a/b dir` writes `dir/b`)."""
+    last = name.text.rstrip("/").rsplit("/", 1)[-1]
+    wild = folder.wild or name.wild
+    known = folder.known and name.known
+    if not known and not ((folder.known or folder.wild) and (name.known or name.wild)):
+        return Argument(f"{folder.text}/{last}", folder.span, known=False)
+    return Argument(
+        f"{folder.text.rstrip('/')}/{last}", folder.span, known=known, prefix=folder.prefix or folder.text, wild=wild
+    )
+

@@ -1,0 +1,92 @@
+"""One simple command -> `Call`: which program it is, and what its words make it do."""
+
+from __future__ import annotations
+
+import re
+
+from keyturn.readers.shell.calls import Argument, Call, Scene
+from keyturn.readers.shell.grammar import programs
+from keyturn.readers.shell.invocation import apply
+from keyturn.readers.shell.special import SPECIALS
+from keyturn.readers.shell.syntax import Span
+
+_SYSTEM_FOLDERS = re.compile(r"/(?:usr/)?s?bin/([A-Za-z0-9_.+\[-]+)")
+
+HELD_BUILTINS = {
+    "eval": "runs text that it puts together",
+    "exec": "replaces the shell or its descriptors",
+    "trap": "runs code later",
+    "alias": "changes what names mean",
+    "unalias": "changes what names mean",
+    "hash": "changes what names mean",
+    "enable": "changes what names mean",
+    "builtin": "changes what names mean",
+    "shopt": "changes how the script is read",
+    "bind": "changes how input is read",
+    "read": "sets variables from input",
+    "mapfile": "sets variables from input and may run code",
+    "readarray": "sets variables from input and may run code",
+    "getopts": "sets variables from input",
+    "let": "evaluates arithmetic, which can run commands",
+    "declare": "sets variables with attributes",
+    "typeset": "sets variables with attributes",
+    "local": "sets variables with attributes",
+    "readonly": "sets variables with attributes",
+    "unset": "evaluates subscripts",
+    "jobs": "can run commands",
+    "fc": "runs commands from the history",
+    "history": "changes the history",
+    "compgen": "can run commands",
+    "complete": "registers code to run",
+    "coproc": "runs a command beside the script",
+    "logout": "ends the session",
+    "suspend": "stops the shell",
+    "ulimit": "changes limits of what follows",
+    "umask": "changes modes of what follows",
+    "pushd": "changes the folder in a way that is not followed",
+    "popd": "changes the folder in a way that is not followed",
+    "caller": "is not described",
+}
+"""Builtins that evaluate, poison or hide: never understood, with the reason that people are told."""
+
+
+def work_out(words: list[Argument], scene: Scene, span: Span) -> Call:
+    """What the command *words* would do in *scene*."""
+    first = words[0]
+    if not first.known:
+        call = Call(first.text, scene, span)
+        call.refuse("The command's name is only known when it runs", first.span)
+        return call
+    name, arguments = first.text, words[1:]
+    if "/" in name:
+        match = _SYSTEM_FOLDERS.fullmatch(name)
+        if not match:
+            return _by_path(first, arguments, scene, span)
+        name = match.group(1)
+    call = Call(name, scene, span)
+    grammar = programs().get(name)
+    if name in HELD_BUILTINS:
+        call.refuse(f"{name} {HELD_BUILTINS[name]}")
+    elif grammar is None:
+        call.add("executes", name, "unknown")
+        call.refuse(f"The program {name or '(empty name)'} is not described")
+    elif grammar.special:
+        SPECIALS[grammar.special](grammar, arguments, call)
+    else:
+        apply(grammar, arguments, call)
+    return call
+
+
+def _by_path(first: Argument, arguments: list[Argument], scene: Scene, span: Span) -> Call:
+    """A program given by its path: code that lies there."""
+    call = Call(first.text, scene, span)
+    call.add("executes", first.text, "code")
+    call.path("reads", first)
+    if not arguments_are_plain(arguments):
+        call.refuse("A program outside the system's folders with words that are only known when it runs")
+    return call
+
+
+def arguments_are_plain(arguments: list[Argument]) -> bool:
+    """Whether all words are known (or patterns in known folders)."""
+    return all(argument.known or argument.wild for argument in arguments)

@@ -1,0 +1,206 @@
+"""`syntax` -> a script that means the same to every POSIX-like shell and to people (design promise 2).
+
+Every word is quoted anew, comments are gone, here-documents get an end of our own, conditions are fully
+bracketed. What is emitted depends on the tree alone, so that what was analysed is what runs.
+"""
+
+from __future__ import annotations
+
+import re
+
+from keyturn.readers.shell.syntax import (
+    Binary,
+    Case,
+    Command,
+    Condition,
+    For,
+    Glob,
+    Group,
+    Home,
+    If,
+    Loop,
+    Part,
+    Redirection,
+    Sequence,
+    Simple,
+    Statement,
+    Substitution,
+    Text,
+    Time,
+    Variable,
+    Word,
+)
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,-][A-Za-z0-9_./:@%+,=-]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_./+-]+")
+_RESERVED = frozenset(
+    "if then else elif fi do done case esac while until for in select function time coproc".split()
+)
+_HERE_END = "END_OF_TEXT"
+
+
+class Emission:
+    """One emission: here-documents are collected until the line that starts them ends."""
+
+    def __init__(self) -> None:
+        self._waiting: list[str] = []
+
+    def script(self, sequence: Sequence) -> str:
+        """The whole script, one statement a line."""
+        return self._lines(sequence)
+
+    def _lines(self, sequence: Sequence) -> str:
+        return "\n".join(self._line(statement) for statement in sequence.statements)
+
+    def _line(self, statement: Statement) -> str:
+        text = self._statement(statement)
+        if self._waiting:
+            text += "\n" + "\n".join(self._waiting)
+            self._waiting = []
+        return text
+
+    def _block(self, sequence: Sequence, end: str = ";") -> str:
+        """A sequence inside a compound command: on one line if it has no here-documents, ended by *end*."""
+        outer, self._waiting = self._waiting, []
+        lines = [self._line(statement) for statement in sequence.statements]
+        self._waiting = outer
+        if any("\n" in line for line in lines):
+            return "\n" + "\n".join(lines) + "\n"
+        text = " "
+        for index, line in enumerate(lines):
+            last = index == len(lines) - 1
+            text += line + ("" if line.endswith("&") else end if last else ";") + " "
+        return text
+
+    def _statement(self, statement: Statement) -> str:
+        body = self._command(statement.command)
+        redirections = " ".join(self._redirection(r) for r in statement.redirections)
+        text = " ".join(piece for piece in (body, redirections) if piece)
+        return ("! " if statement.negated else "") + text + (" &" if statement.background else "")
+
+    def _command(self, command: Command) -> str:
+        if isinstance(command, Simple):
+            return self._simple(command)
+        if isinstance(command, Binary):
+            return f"{self._statement(command.left)} {command.operator} {self._statement(command.right)}"
+        if isinstance(command, Group):
+            closing = ")" if command.opening == "(" else "}"
+            return command.opening + self._block(command.body, ";" if closing == "}" else "") + closing
+        if isinstance(command, If):
+            return self._if(command)
+        if isinstance(command, Loop):
+            return f"{command.keyword}{self._block(command.condition)}do{self._block(command.body)}done"
+        if isinstance(command, For):
+            items = " ".join(self.word(item) for item in command.items)
+            return f"for {command.name} in {items}; do{self._block(command.body)}done"
+        if isinstance(command, Case):
+            return self._case(command)
+        if isinstance(command, Time):
+            return "time " + self._statement(command.statement)
+        return self._condition(command)
+
+    def _if(self, command: If) -> str:
+        pieces = []
+        for index, (condition, body) in enumerate(command.branches):
+            keyword = "elif" if index else "if"
+            pieces.append(f"{keyword}{self._block(condition)}then{self._block(body)}")
+        if command.otherwise is not None:
+            pieces.append(f"else{self._block(command.otherwise)}")
+        return "".join(pieces) + "fi"
+
+    def _case(self, command: Case) -> str:
+        arms = []
+        for arm in command.arms:
+            patterns = " | ".join(self.word(pattern) for pattern in arm.patterns)
+            arms.append(f"({patterns}){self._block(arm.body, '')};;")
+        return f"case {self.word(command.word)} in {' '.join(arms)} esac"
+
+    def _condition(self, command: Condition) -> str:
+        tokens = " ".join(t if isinstance(t, str) else self.word(t) for t in command.tokens)
+        return f"[[ {tokens} ]]"
+
+    def _simple(self, command: Simple) -> str:
+        pieces = [
+            f"{a.name}{'+' if a.append else ''}={self.word(a.value) if a.value.parts != (Text('', True),) else ''}"
+            for a in command.assignments
+        ]
+        if command.export:
+            return "export " + " ".join(pieces)
+        for index, word in enumerate(command.words):
+            pieces.append(self.word(word, name=index == 0))
+        return " ".join(pieces)
+
+    def _redirection(self, redirection: Redirection) -> str:
+        if redirection.body is not None:
+            return f"{redirection.fd}{self._here_document(redirection.body)}"
+        assert redirection.target is not None
+        gap = "" if redirection.operator in (">&", "<&") else " "
+        return f"{redirection.fd}{redirection.operator}{gap}{self.word(redirection.target)}"
+
+    def _here_document(self, body: Word) -> str:
+        static = all(isinstance(part, Text) for part in body.parts)
+        if static:
+            text = "".join(part.value for part in body.parts if isinstance(part, Text))
+        else:
+            text = "".join(self._here_part(part) for part in body.parts)
+        if text and not text.endswith("\n"):
+            text += "\n"
+        end = _HERE_END
+        while re.search(rf"^\t*{end}$", text, re.MULTILINE):
+            end += "_"
+        self._waiting.append(text + end)
+        return f"<<'{end}'" if static else f"<<{end}"
+
+    def _here_part(self, part: Part) -> str:
+        if isinstance(part, Text):
+            return re.sub(r"([\\$`])", r"\\\1", part.value)
+        return self._dynamic(part)
+
+    def word(self, word: Word, name: bool = False) -> str:
+        """*word* quoted anew; `name` for the word that names a command."""
+        static = all(isinstance(part, Text) for part in word.parts)
+        if static:
+            text = "".join(part.value for part in word.parts if isinstance(part, Text))
+            return quote(text, name)
+        return "".join(self._part(part) for part in word.parts)
+
+    def _part(self, part: Part) -> str:
+        if isinstance(part, Text):
+            return quote(part.value) if part.value or part.quoted else ""
+        return f'"{self._dynamic(part)}"' if getattr(part, "quoted", False) else self._dynamic(part)
+
+    def _dynamic(self, part: Part) -> str:
+        if isinstance(part, Home):
+            return "~"
+        if isinstance(part, Glob):
+            return part.pattern
+        if isinstance(part, Variable):
+            return self._variable(part)
+        assert isinstance(part, Substitution)
+        inner = self._block(part.script, "")
+        inner = inner.strip(" ") if not inner.startswith(" (") else inner
+        return f"{part.opening}{inner})"
+
+    def _variable(self, part: Variable) -> str:
+        if part.operator == "length":
+            return f"${{#{part.name}}}"
+        if not part.operator:
+            return f"${{{part.name}}}"
+        assert part.word is not None
+        if part.quoted:  # between double quotes only plain text is understood, so it is written as it stands
+            text = "".join(p.value for p in part.word.parts if isinstance(p, Text))
+            return f"${{{part.name}{part.operator}{text}}}"
+        return f"${{{part.name}{part.operator}{self.word(part.word) if part.word.parts else ''}}}"
+
+
+def quote(text: str, name: bool = False) -> str:
+    """*text* as one shell word that stands for exactly *text*."""
+    plain = _PLAIN_NAME if name else _PLAIN
+    if plain.fullmatch(text) and not (name and text in _RESERVED):
+        return text
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def emit(script: Sequence) -> str:
+    """*script* re-emitted, ending without a newline."""
+    return Emission().script(script)

@@ -1,0 +1,269 @@
+"""What is known of programs: `programs/*.toml` as typed values.
+
+A program is described positively: an option, operand or subcommand that its entry does not mention is not
+understood. The notation is that of manual pages; `programs/README.md` explains it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, get_args
+
+from msgspec import Struct
+
+from keyturn.actions import Verb
+from keyturn.resources import ZONES
+
+VALUE_ACTIONS = frozenset(
+    "reads writes deletes outputs unpacks connects uploads executes enters held operands pattern stops also".split()
+)
+"""First words of an option's description; see `programs/README.md`."""
+
+OPERANDS = frozenset(
+    "text reads writes deletes moves into links unpacks url sends remote copy code program rest process package held".split()
+)
+"""What an operand can be."""
+
+SPECIAL = frozenset(
+    "find sed awk test cd xargs env sh sudo tar dd export set assignment printf date chmod source python "
+    "node git-config ssh kill make".split()
+)
+"""Programs whose words have a grammar of their own, in `special/`."""
+
+_NAME = re.compile(r"(--?[A-Za-z0-9?#@][A-Za-z0-9_.+-]*|-NUM|\+NUM)(\[=?[A-Z]+\]|[ =][A-Z]+)?")
+_SETTINGS = frozenset(
+    "about operands options abbreviations stops default always special subcommands like single_dash required".split()
+)
+
+
+class BadGrammar(ValueError):
+    """A description that can't be used: which program, and what is wrong with it."""
+
+
+class Clause(Struct, frozen=True):
+    """What an option does: `action` of `VALUE_ACTIONS` and the words after it."""
+
+    action: str
+    rest: str = ""
+
+
+class Option(Struct, frozen=True):
+    """One option. `value` is `none`, `required` or `optional`; `shown` the longest name."""
+
+    names: tuple[str, ...]
+    values: tuple[str, ...]
+    clauses: tuple[Clause, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """The name that `Step.options` gives: the long one where there is one."""
+        return max(self.names, key=len)
+
+    def value(self, name: str) -> str:
+        """How *name* takes a value: `none`, `required` or `optional`."""
+        return self.values[self.names.index(name)]
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it can at most read."""
+        return all(clause.action in ("reads", "pattern") for clause in self.clauses)
+
+
+class Operand(Struct, frozen=True):
+    """One kind of operand; `many` for a trailing `...`."""
+
+    kind: str
+    many: bool = False
+
+
+class FixedEffect(Struct, frozen=True):
+    """An effect that every call has."""
+
+    verb: Verb
+    zone: str
+    what: str
+
+
+class Grammar(Struct, frozen=True):
+    """One program or subcommand."""
+
+    name: str
+    about: str = ""
+    operands: tuple[Operand, ...] = ()
+    options: dict[str, Option] = {}
+    abbreviations: bool = True
+    stops: bool = False
+    single_dash: bool = False
+    required: int = 0
+    default: tuple[str, ...] = ()
+    always: tuple[FixedEffect, ...] = ()
+    special: str = ""
+    subcommands: dict[str, Grammar] = {}
+
+    @property
+    def harmless(self) -> bool:
+        """Whether no words at all could make it do more than read: then words made at run time are fine."""
+        return (
+            not self.special
+            and not self.subcommands
+            and all(effect.verb == "reads" for effect in self.always)
+            and all(operand.kind in ("text", "reads") for operand in self.operands)
+            and all(option.harmless for option in self.options.values())
+        )
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether a word could name a file to read."""
+        return any(operand.kind == "reads" for operand in self.operands) or any(
+            clause.action == "reads" for option in self.options.values() for clause in option.clauses
+        )
+
+    def option(self, name: str) -> Option | None:
+        """The option called *name*, or the only one that a GNU abbreviation can mean (getopt_long(3))."""
+        if name in self.options:
+            return self.options[name]
+        if not (self.abbreviations and name.startswith("--") and len(name) > 2):
+            return None
+        candidates = {id(o): o for n, o in self.options.items() if n.startswith(name)}
+        return next(iter(candidates.values())) if len(candidates) == 1 else None
+
+
+@lru_cache(maxsize=1)
+def programs() -> dict[str, Grammar]:
+    """All described programs by name. Raises `BadGrammar`."""
+    known: dict[str, Grammar] = {}
+    folder = files("keyturn.readers.shell").joinpath("programs")
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".toml"):
+            for name, grammar in load(file.read_text("utf-8"), file.name, known).items():
+                if name in known:
+                    raise BadGrammar(f"{file.name}: {name} is described twice")
+                known[name] = grammar
+    return known
+
+
+def load(text: str, source: str, known: dict[str, Grammar] | None = None) -> dict[str, Grammar]:
+    """The programs described in one TOML *text*. Raises `BadGrammar` naming *source*."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadGrammar(f"{source}: {error}") from error
+    found: dict[str, Grammar] = {}
+    for name, table in tables.items():
+        if "like" in table:
+            model = found.get(table["like"]) or (known or {}).get(table["like"])
+            if model is None or set(table) - {"like", "about"}:
+                raise BadGrammar(f"{source}: {name} is like a program that is not described before it")
+            found[name] = _renamed(model, name, table.get("about", model.about))
+        else:
+            found[name] = _grammar(name, table, source)
+    return found
+
+
+def _renamed(model: Grammar, name: str, about: str) -> Grammar:
+    import msgspec
+
+    return msgspec.structs.replace(model, name=name, about=about)
+
+
+def _grammar(name: str, table: dict[str, Any], source: str, outer: str = "") -> Grammar:
+    where = f"{source}: {outer}{name}"
+    unknown = set(table) - _SETTINGS
+    if unknown:
+        raise BadGrammar(f"{where}: unknown setting {sorted(unknown)[0]}")
+    if not table.get("about"):
+        raise BadGrammar(f"{where}: says nothing about what it does")
+    special = table.get("special", "")
+    if special and special not in SPECIAL:
+        raise BadGrammar(f"{where}: unknown grammar {special}")
+    subcommands = {
+        word: _grammar(word, sub, source, f"{outer}{name} ") for word, sub in table.get("subcommands", {}).items()
+    }
+    return Grammar(
+        name=name,
+        about=table["about"],
+        operands=_operands(table.get("operands", ""), where),
+        options=_options(table.get("options", ""), where),
+        abbreviations=table.get("abbreviations", True),
+        stops=table.get("stops", False),
+        single_dash=table.get("single_dash", False),
+        required=table.get("required", 0),
+        default=tuple(_default(word, where) for word in table.get("default", [])),
+        always=tuple(_fixed(text, where) for text in table.get("always", [])),
+        special=special,
+        subcommands=subcommands,
+    )
+
+
+def _operands(text: str, where: str) -> tuple[Operand, ...]:
+    operands = tuple(Operand(w.removesuffix("..."), w.endswith("...")) for w in text.split())
+    for operand in operands:
+        if operand.kind not in OPERANDS:
+            raise BadGrammar(f"{where}: unknown operand {operand.kind}")
+    if sum(1 for operand in operands if operand.many) > 1:
+        raise BadGrammar(f"{where}: more than one kind of operand repeats")
+    return operands
+
+
+def _options(text: str, where: str) -> dict[str, Option]:
+    known: dict[str, Option] = {}
+    for line in text.strip().splitlines():
+        if not line.strip() or line.strip().startswith("#"):
+            continue
+        usage, _, does = line.strip().partition("  ")
+        names, values = [], []
+        for written in usage.split(", "):
+            match = _NAME.fullmatch(written)
+            if not match:
+                raise BadGrammar(f"{where}: {written!r} is not an option as manual pages write it")
+            names.append(match.group(1))
+            values.append(_value_kind(match.group(2)))
+        option = Option(tuple(names), tuple(values), _clauses(does.strip(), where))
+        for name in names:
+            if name in known:
+                raise BadGrammar(f"{where}: {name} is described twice")
+            known[name] = option
+    return known
+
+
+def _value_kind(written: str | None) -> str:
+    if not written:
+        return "none"
+    return "optional" if written.startswith("[") else "required"
+
+
+def _clauses(text: str, where: str) -> tuple[Clause, ...]:
+    clauses = []
+    for piece in filter(None, (part.strip() for part in text.split(";"))):
+        action, _, rest = piece.partition(" ")
+        if action.rstrip(":") not in VALUE_ACTIONS:
+            raise BadGrammar(f"{where}: an option can't do {action!r}")
+        action = action.rstrip(":")
+        if action == "operands":
+            _operands(rest, where)
+        if action == "also":
+            _fixed(rest, where)
+        clauses.append(Clause(action, rest))
+    return tuple(clauses)
+
+
+def _default(word: str, where: str) -> str:
+    verb, _, path = word.partition(" ")
+    if verb not in ("reads", "writes") or not path:
+        raise BadGrammar(f"{where}: a default is `reads PATH` or `writes PATH`")
+    return word
+
+
+def _fixed(text: str, where: str) -> FixedEffect:
+    verb, zone, what = (text.split(" ", 2) + ["", ""])[:3]
+    if verb not in get_args(Verb) or zone not in ZONES or not what:
+        raise BadGrammar(f"{where}: {text!r} is not `VERB ZONE WHAT`")
+    return FixedEffect(verb, zone, what)  # type: ignore[arg-type]
+
+
+def fixed(text: str) -> FixedEffect:
+    """`VERB ZONE WHAT` as a value."""
+    return _fixed(text, "effect")

@@ -1,0 +1,419 @@
+"""A program's words under its grammar: which options, which operands, and what they would do.
+
+Follows getopt_long(3): clusters of short options, `--name=value`, unambiguous abbreviations, `--`.
+What the grammar does not describe is a `Problem`; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keyturn.actions import Effect
+from keyturn.readers.http import OddUrl, url_effects
+from keyturn.readers.shell.calls import Argument, Call, Scene, join
+from keyturn.readers.shell.grammar import Clause, Grammar, Operand, Option, fixed
+from keyturn.resources import absolute, host_labels, host_zone
+
+_REMOTE = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._-]+):(.*)", re.DOTALL)
+_ASKS = re.compile(r"-[0-9]+")
+_PLUS = re.compile(r"\+[0-9]+")
+
+
+class Given(Struct, frozen=True):
+    """One option as given, with the value it takes, if any."""
+
+    option: Option
+    value: Argument | None = None
+
+
+class Words(Struct):
+    """Words sorted out: options as given and operands in order; `ended` operands came after `--`."""
+
+    given: list[Given] = []
+    operands: list[Argument] = []
+    ended: int = 0
+
+
+def read_words(grammar: Grammar, arguments: list[Argument], call: Call, stops: bool | None = None) -> Words:
+    """Sort *arguments* into options and operands; what can't be sorted becomes a problem of *call*."""
+    words = Words()
+    stops = grammar.stops or bool(grammar.subcommands) if stops is None else stops
+    at = 0
+    while at < len(arguments):
+        argument = arguments[at]
+        at += 1
+        if argument.known and argument.text == "--":
+            words.ended = len(arguments) - at
+            words.operands += arguments[at:]
+            break
+        if not argument.known and argument.may_be_option:
+            if not grammar.harmless:
+                call.refuse("A word that is only known when it runs could be an option", argument.span)
+            words.operands.append(argument)
+            continue
+        if not argument.may_be_option:
+            numbered = grammar.options.get("+NUM")
+            if argument.known and numbered and _PLUS.fullmatch(argument.text):
+                words.given.append(Given(numbered))
+                continue
+            if stops:
+                words.operands += arguments[at - 1 :]
+                break
+            words.operands.append(argument)
+            continue
+        at = _option(grammar, argument, arguments, at, words, call)
+        if words.given and any(clause.action == "stops" for clause in words.given[-1].option.clauses):
+            words.operands += arguments[at:]
+            break
+    call.options += [given.option.shown for given in words.given]
+    return words
+
+
+def _option(
+    grammar: Grammar, argument: Argument, arguments: list[Argument], at: int, words: Words, call: Call
+) -> int:
+    """Read the option(s) in *argument*; returns the index after what they took."""
+    text = argument.text if argument.known else argument.prefix
+    if grammar.options.get("-NUM") and argument.known and _ASKS.fullmatch(text):
+        words.given.append(Given(grammar.options["-NUM"]))
+        return at
+    long = text.startswith("--") or (grammar.single_dash and len(text) > 2)
+    if long:
+        return _long_option(grammar, argument, text, arguments, at, words, call)
+    return _cluster(grammar, argument, text, arguments, at, words, call)
+
+
+def _long_option(
+    grammar: Grammar, argument: Argument, text: str, arguments: list[Argument], at: int, words: Words, call: Call
+) -> int:
+    name, equals, _ = text.partition("=")
+    if not argument.known and not equals:
+        call.refuse("An option whose name is only known when it runs", argument.span)
+        return at
+    option = grammar.option(name)
+    if option is None:
+        call.refuse(f"{call.program} has no option {name} that is described", argument.span)
+        return at
+    full = name if name in option.names else next(n for n in option.names if n.startswith(name))
+    takes = option.value(full)
+    if equals:
+        if takes == "none":
+            call.refuse(f"The option {name} takes no value", argument.span)
+            return at
+        words.given.append(Given(option, argument.without(name + "=")))
+        return at
+    return _with_value(option, takes, arguments, at, words, call, argument)
+
+
+def _with_value(
+    option: Option, takes: str, arguments: list[Argument], at: int, words: Words, call: Call, argument: Argument
+) -> int:
+    if takes != "required":
+        words.given.append(Given(option))
+        return at
+    if at >= len(arguments):
+        call.refuse(f"The option {option.shown} lacks its value", argument.span)
+        return at
+    value = arguments[at]
+    if value.many and not option.harmless:
+        call.refuse("An option's value that may become several words", value.span)
+    words.given.append(Given(option, value))
+    return at + 1
+
+
+def _cluster(
+    grammar: Grammar, argument: Argument, text: str, arguments: list[Argument], at: int, words: Words, call: Call
+) -> int:
+    for index in range(1, len(text)):
+        name = "-" + text[index]
+        option = grammar.options.get(name)
+        if option is None:
+            call.refuse(f"{call.program} has no option {name} that is described", argument.span)
+            return at
+        takes = option.value(name)
+        rest = index + 1 < len(text) or not argument.known
+        if takes != "none" and rest:
+            words.given.append(Given(option, argument.without(text[: index + 1])))
+            return at
+        at = _with_value(option, takes, arguments, at, words, call, argument)
+    if not argument.known:
+        call.refuse("Options that are only known when it runs", argument.span)
+    return at
+
+
+# --- what the sorted words do ----------------------------------------------------------------------
+
+
+def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
+    """Work out *arguments* under *grammar*: every option's and operand's effects are added to *call*."""
+    many = [a for a in arguments if a.many and not a.wild]
+    if many and not grammar.harmless and not _only_after_end(arguments):
+        call.refuse("A word that may become several words when it runs", many[0].span)
+    if grammar.harmless and grammar.reads_files:
+        for argument in arguments:
+            if argument.many or (not argument.known and argument.may_be_option):
+                call.path("reads", argument)
+    words = read_words(grammar, arguments, call)
+    for effect in grammar.always:
+        call.add(effect.verb, effect.what, effect.zone)
+    kinds = grammar.operands
+    skip = False
+    for given in words.given:
+        for clause in given.option.clauses:
+            if clause.action == "operands":
+                kinds = tuple(Operand(w.removesuffix("..."), w.endswith("...")) for w in clause.rest.split())
+            skip = skip or clause.action == "pattern"
+    if skip and kinds and kinds[0].kind in ("text", "code", "rest"):
+        kinds = kinds[1:]
+    for given in words.given:
+        if any(clause.action == "enters" for clause in given.option.clauses) and given.value:
+            enter(given.value, call)
+    for given in words.given:
+        for clause in given.option.clauses:
+            _clause(clause, given, call, grammar)
+    if grammar.subcommands:
+        _subcommand(grammar, words, call)
+    else:
+        _operands(kinds, words.operands, call, grammar)
+    return words
+
+
+def enter(folder: Argument, call: Call) -> None:
+    """The rest of *call* happens in *folder* (`git -C`, `make -C`)."""
+    call.scene = call.scene.moved(entered(folder, call.scene))
+
+
+def entered(folder: Argument, scene: Scene) -> frozenset[str | None]:
+    """The working folders after changing to *folder*."""
+    if not folder.known or folder.text == "-":
+        return frozenset({None})
+    moved: set[str | None] = set()
+    for start in scene.folders:
+        if start is None and not folder.text.startswith("/"):
+            moved.add(None)
+        else:
+            text = "./" + folder.text if folder.text.startswith("~") else folder.text
+            moved.add(absolute(text, replace(scene.around, cwd=start or "/")))
+    return frozenset(moved)
+
+
+def _only_after_end(arguments: list[Argument]) -> bool:
+    """Whether words that may become several all stand after `--`."""
+    seen = False
+    for argument in arguments:
+        seen = seen or (argument.known and argument.text == "--")
+        if argument.many and not argument.wild and not seen:
+            return False
+    return True
+
+
+def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
+    action, value = clause.action, given.value
+    if action == "held":
+        call.refuse(f"The option {given.option.shown} {clause.rest or 'is not described'}")
+    elif action == "also":
+        effect = fixed(clause.rest)
+        call.add(effect.verb, effect.what, effect.zone)
+    elif action in ("reads", "writes", "deletes", "outputs", "unpacks", "connects", "uploads", "executes"):
+        _value(action, clause.rest, value, given, call)
+
+
+def _value(action: str, rest: str, value: Argument | None, given: Given, call: Call) -> None:
+    if value is None:
+        if given.option.values[0] != "optional" and "optional" not in given.option.values:
+            path = rest if rest and not rest.isupper() else "."
+            call.path("reads" if action == "reads" else "writes", Argument(path, call.span))
+        return
+    if action == "reads":
+        _path_to_read(value, call)
+    elif action == "outputs":
+        if not (value.known and value.text == "-"):
+            call.path("writes", value)
+    elif action in ("writes", "deletes"):
+        call.path("writes" if action == "writes" else "deletes", value)
+    elif action == "unpacks":
+        _unpack(value, call)
+    elif action == "connects":
+        _url(value, call, sends=False)
+    elif action == "uploads":
+        _upload(value, call)
+    else:
+        call.add("executes", value.text, "code")
+        if not value.known:
+            call.refuse("Code that is only known when it runs", value.span)
+
+
+def _path_to_read(value: Argument, call: Call) -> None:
+    if not (value.known and value.text == "-"):
+        call.path("reads", value)
+
+
+def _unpack(folder: Argument, call: Call) -> None:
+    """Names come out of data, so anything below *folder* may be written, hooks and configuration included."""
+    before = len(call.effects)
+    call.path("writes", folder)
+    call.effects += [
+        replace(effect, verb="configures") for effect in call.effects[before:] if effect.verb == "writes"
+    ]
+
+
+def _upload(value: Argument, call: Call) -> None:
+    """curl(1): data that begins with `@` is read from a file."""
+    if not value.known:
+        call.refuse("Data to send that is only known when it runs could name a file", value.span)
+    elif value.text.startswith("@"):
+        _path_to_read(value.without("@"), call)
+    elif "@" in value.text.split("&", 1)[0] and "=" not in value.text.split("@", 1)[0]:
+        _path_to_read(replace(value, text=value.text.split("@", 1)[1]), call)
+
+
+def _url(value: Argument, call: Call, sends: bool) -> None:
+    if not value.known:
+        call.refuse("A URL that is only known when it runs", value.span)
+        return
+    text = value.text if "://" in value.text else "http://" + value.text
+    try:
+        call.effects += url_effects(text, call.scene.around, sends)
+    except OddUrl as odd:
+        call.refuse(str(odd), value.span)
+
+
+def connects(host: str, call: Call, sends: bool = False) -> None:
+    """Note a connection to *host*."""
+    where, labels = host_zone(host), host_labels(host, call.scene.around)
+    call.effects.append(Effect("connects", host, where, labels))
+    if sends:
+        call.effects.append(Effect("sends", host, where, labels))
+
+
+def _subcommand(grammar: Grammar, words: Words, call: Call) -> None:
+    if not words.operands:
+        if not any(given.option.shown in ("--version", "--help") for given in words.given):
+            call.refuse(f"{call.program} without a subcommand")
+        return
+    first = words.operands[0]
+    sub = grammar.subcommands.get(first.text) if first.known else None
+    if sub is None:
+        shown = first.text if first.known else "that is only known when it runs"
+        call.refuse(f"The subcommand {shown} of {call.program} is not described", first.span)
+        call.subcommand = f"{call.subcommand} {first.text}".strip() if first.known else call.subcommand
+        return
+    call.subcommand = f"{call.subcommand} {sub.name}".strip()
+    if sub.special:
+        from keyturn.readers.shell.special import SPECIALS
+
+        SPECIALS[sub.special](sub, words.operands[1:], call)
+    else:
+        apply(sub, words.operands[1:], call)
+
+
+def _operands(kinds: tuple[Operand, ...], operands: list[Argument], call: Call, grammar: Grammar) -> None:
+    if len(operands) < grammar.required:
+        call.refuse(f"{call.program} needs at least {grammar.required} operands")
+    if not operands:
+        for default in grammar.default:
+            verb, _, path = default.partition(" ")
+            call.path("reads" if verb == "reads" else "writes", Argument(path, call.span))
+        return
+    assigned = _assign(kinds, len(operands))
+    if assigned is None:
+        call.refuse(f"{call.program} with an operand that is not described", operands[-1].span)
+        return
+    repeating = next((kind.kind for kind in kinds if kind.many), None)
+    spread = any(
+        o.many and not (o.wild and kind == repeating) for o, kind in zip(operands, assigned, strict=True)
+    )
+    for index, (kind, operand) in enumerate(zip(assigned, operands, strict=True)):
+        kind_set = {k.kind for k in kinds} if spread and not grammar.harmless else {kind}
+        for one in sorted(kind_set):
+            _operand(one, operand, operands, index, call)
+            if one in ("rest", "program"):
+                return
+
+
+def _assign(kinds: tuple[Operand, ...], count: int) -> list[str] | None:
+    """The kind of each of *count* operands; the repeating one takes what the others leave."""
+    names = [kind.kind for kind in kinds]
+    at = next((i for i, kind in enumerate(kinds) if kind.many), None)
+    if at is None:
+        return names[:count] if count <= len(names) else None
+    before, after = names[:at], names[at + 1 :]
+    middle = count - len(before) - len(after)
+    if middle < 0:
+        return (before + after)[:count] if not after else None
+    return before + [names[at]] * middle + after
+
+
+def _operand(kind: str, operand: Argument, operands: list[Argument], index: int, call: Call) -> None:
+    if kind == "text":
+        return
+    if kind == "reads":
+        _path_to_read(operand, call)
+    elif kind in ("writes", "deletes"):
+        call.path("writes" if kind == "writes" else "deletes", operand)
+    elif kind == "moves":
+        call.path("deletes", operand)
+    elif kind == "into":
+        _into(operand, operands[:index], call)
+    elif kind == "links":
+        _link(operand, call)
+    elif kind == "unpacks":
+        _unpack(operand, call)
+    elif kind in ("url", "sends"):
+        _url(operand, call, sends=kind == "sends")
+    elif kind in ("remote", "copy"):
+        _remote(operand, operands, index, call, last_is_target=kind == "copy")
+    elif kind == "code":
+        call.add("executes", operand.text, "code")
+        call.path("reads", operand)
+        if not operand.known:
+            call.refuse("Code that is only known when it runs", operand.span)
+    elif kind == "program":
+        call.nest(operands[index:])
+    elif kind == "process":
+        call.add("configures", f"process {operand.text}", "system")
+    elif kind == "package":
+        _package(operand, call)
+    elif kind == "held":
+        call.refuse(f"What {call.program} does with {operand.text} is not described", operand.span)
+
+
+def _package(operand: Argument, call: Call) -> None:
+    """A package to install: its own code will run. A path or URL in its place is code from there."""
+    call.add("executes", f"package {operand.text}", "code")
+    if not operand.known or "://" in operand.text or operand.text.startswith("git+"):
+        call.refuse("A package that comes from elsewhere than the package index", operand.span)
+    elif "/" in operand.text and not operand.text.startswith("@") or operand.text.startswith("."):
+        call.path("reads", operand)
+
+
+def _into(target: Argument, sources: list[Argument], call: Call) -> None:
+    """The target of cp or mv: the file itself or, if it is a folder, the sources' names inside it."""
+    call.path("writes", target)
+    for source in sources:
+        call.path("writes", join(target, source))
+
+
+def _link(operand: Argument, call: Call) -> None:
+    """Where a link points: what is later done to the link is done there, so only the workspace is read."""
+    call.path("reads", operand)
+
+
+def _remote(operand: Argument, operands: list[Argument], index: int, call: Call, last_is_target: bool) -> None:
+    """`host:path` of scp and rsync, or a local path; the last one is written to."""
+    target = last_is_target and index == len(operands) - 1
+    match = _REMOTE.fullmatch(operand.text)
+    if not operand.known or operand.text.startswith("rsync:") or "::" in operand.text:
+        call.refuse("A place to copy to or from of a form that is not described", operand.span)
+    elif match and "/" not in operand.text.split(":", 1)[0]:
+        connects(match.group(1), call, sends=target)
+    elif target:
+        _unpack(operand, call)
+    else:
+        call.path("reads", operand)
+
+
+__all__ = ["Given", "Words", "apply", "connects", "enter", "entered", "read_words"]

@@ -1,0 +1,242 @@
+"""The server: opens a home, puts the rooms together, listens. A composition root; no rule lives here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+
+from keyturn import __version__
+from keyturn.app import make_app
+from keyturn.errors import ExitCode, KeyturnError
+from keyturn.gates.hooks.desk import DeskSettings, HookDesk
+from keyturn.gates.socket import serve_gates
+from keyturn.home import Home
+from keyturn.ledger import Ledger
+from keyturn.service import genesis, requests
+from keyturn.service.core import Core
+from keyturn.service.keyturn import Keyturn
+from keyturn.service.projections import fold
+from keyturn.service.settings import Settings, load
+from keyturn.store import open_store
+
+log = logging.getLogger("keyturn")
+
+
+class InUse(KeyturnError):
+    """The address or the home is taken by another server."""
+
+    code = "server.in_use"
+    status = 503
+    exit_code = ExitCode.USAGE
+    not_done = "The server did not start."
+    next_step = "Stop the other server (`keyturn doctor` names it), or set another `port`."
+
+
+def store_url(home: Home, settings: Settings) -> str:
+    """Where the ledger lies."""
+    return settings.store or str(home.ledger)
+
+
+def open_service(home: Home, settings: Settings) -> Keyturn:
+    """The use cases over *home*'s ledger, as its one writer. Raises `HomeMissing`, `StoreInUse`, `LedgerDamaged`…"""
+    if not home.exists:
+        raise genesis.HomeMissing(f"{home.root} is not a Keyturn home.")
+    store = open_store(store_url(home, settings))
+    try:
+        origin = (home.keys / "origin").read_text(encoding="utf-8").strip()
+        ledger = Ledger.open(store, genesis.read_key(home.log_key), origin, fold)
+    except BaseException:
+        store.close()
+        raise
+    core = Core(ledger, genesis.read_key(home.permit_key), settings, protected=(str(home.root),))
+    return Keyturn(core)
+
+
+class Server:
+    """One running server. `url` is known once it listens."""
+
+    def __init__(self, home: Home, settings: Settings | None = None) -> None:
+        self.home = home
+        self.settings = settings or load(home.root)
+        self.url = ""
+
+    def run(self, ready: Callable[[str], None] = lambda url: None) -> None:
+        """Serve until SIGINT or SIGTERM. *ready* is called with the page's address once everything listens."""
+        try:
+            import uvloop
+
+            runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        except ImportError:  # uvloop has no build for this platform; asyncio's own loop does the same, slower
+            runner = asyncio.Runner()
+        with runner:
+            runner.run(self._main(ready))
+
+    async def _main(self, ready: Callable[[str], None]) -> None:
+        async with self.running():
+            ready(self.url)
+            stop = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, stop.set)
+            await stop.wait()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Keyturn]:
+        """Everything opened and listening for as long as the context lasts."""
+        genesis.make_folders(self.home)
+        service = open_service(self.home, self.settings)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(service.core.ledger.close)
+            desk = HookDesk(service, _desk_settings(service.core))
+            gates = await self._listen_gates(service, desk)
+            stack.callback(gates.close)
+            await self._listen_http(service, stack)
+            for work in (_pump(service), _expire(service)):
+                stack.push_async_callback(_cancelled, asyncio.create_task(work))
+            self._announce()
+            stack.callback(self._forget)
+            yield service
+
+    async def _listen_gates(self, service: Keyturn, desk: HookDesk) -> asyncio.AbstractServer:
+        path = self.home.gate_socket
+        _clear_socket(path)
+        with _private_files():
+            return await serve_gates(str(path), service, desk.handle, _log_failure)
+
+    async def _listen_http(self, service: Keyturn, stack: contextlib.AsyncExitStack) -> None:
+        app = make_app(service, self.settings)
+        tcp = _tcp(self.settings)
+        self.url = f"http://{_shown_host(self.settings.listen)}:{tcp.getsockname()[1]}"
+        _clear_socket(self.home.api_socket)
+        with _private_files():
+            unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            unix.bind(str(self.home.api_socket))
+        server = _Http(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+                lifespan="off",
+                h11_max_incomplete_event_size=65_536,
+            )
+        )
+        task = asyncio.create_task(server.serve(sockets=[tcp, unix]))
+        while not server.started:
+            if task.done():
+                raise InUse("The page could not be served.") from task.exception()
+            await asyncio.sleep(0.01)  # uvicorn has no event for having started
+        stack.push_async_callback(server.stop, task)
+
+    def _announce(self) -> None:
+        about = {"pid": os.getpid(), "url": self.url, "version": __version__}
+        self.home.server.write_bytes(msgspec.json.encode(about))
+
+    def _forget(self) -> None:
+        for path in (self.home.server, self.home.gate_socket, self.home.api_socket):
+            path.unlink(missing_ok=True)
+
+
+class _Http(uvicorn.Server):
+    """uvicorn without its signal handlers: ending is the whole server's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+    async def stop(self, task: asyncio.Task[None]) -> None:
+        self.should_exit = True
+        self.force_exit = False
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _desk_settings(core: Core) -> DeskSettings:
+    def person_of_uid(uid: int) -> str | None:
+        person = core.roster.by_os_uid(uid)
+        return person.id if person else None
+
+    def parents_of_pids(pids: tuple[int, ...]) -> tuple[str, ...]:
+        running = {row.get("pid"): row["id"] for row in core.ledger.rows("session", state="open")}
+        return tuple(running[pid] for pid in pids[1:] if pid in running)
+
+    return DeskSettings(socket.gethostname(), person_of_uid, parents_of_pids)
+
+
+async def _pump(service: Keyturn) -> None:
+    """Wake whoever waits for what the ledger just recorded."""
+    core = service.core
+    async for entry in core.ledger.subscribe():
+        if entry.type.startswith("person."):
+            core.people_changed()
+        requests.woken(core, entry)
+        if entry.type in ("request.opened", "request.ended"):
+            core.deadlines.set()
+
+
+async def _expire(service: Keyturn) -> None:
+    """End requests when their time is up. Reads the deadlines from the projection, so a restart loses none."""
+    core = service.core
+    while True:
+        core.deadlines.clear()
+        try:
+            await service.expire()
+        except KeyturnError as error:  # a full disk must not end the one who ends requests
+            log.error("requests could not be ended: %s", error)
+        waiting = core.ledger.rows("request", state="waiting", limit=100_000)
+        left = min((row["expires"] - core.now() for row in waiting), default=60_000) / 1000
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(max(left, 0.05), 60)):
+                await core.deadlines.wait()
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _log_failure(error: BaseException) -> None:
+    log.error("a gate's call failed", exc_info=error)
+
+
+def _tcp(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.listen else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((settings.listen, settings.port))
+    except OSError as error:
+        sock.close()
+        raise InUse(f"{settings.listen}:{settings.port} can't be listened on: {error.strerror}.") from error
+    return sock
+
+
+def _shown_host(listen: str) -> str:
+    return f"[{listen}]" if ":" in listen else listen
+
+
+def _clear_socket(path: Path) -> None:
+    """Remove what a killed server left. The ledger's lock is already ours, so no live server listens there."""
+    path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _private_files() -> Any:
+    old = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(old)
+

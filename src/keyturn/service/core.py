@@ -1,0 +1,128 @@
+"""What all use cases share: the ledger, the active policy, keys, clock and waiters."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from keyturn.errors import KeyturnError
+from keyturn.identity import Person, Roster
+from keyturn.ledger import Ledger
+from keyturn.policy import Policy
+from keyturn.service.ids import NewId, new_id
+from keyturn.service.settings import Settings
+
+
+class NoPolicy(KeyturnError):
+    """The home has no published policy."""
+
+    code = "policy.none"
+    status = 503
+    next_step = "Run `keyturn init`, or restore the home from a copy."
+
+
+class Core:
+    """Handed to every use case. Holds no state of its own but caches of what the ledger says."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        permit_key: Ed25519PrivateKey,
+        settings: Settings,
+        *,
+        protected: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.time,
+        ids: NewId = new_id,
+    ) -> None:
+        self.ledger = ledger
+        self.permit_key = permit_key
+        self.settings = settings
+        self.protected = protected
+        self.clock = clock
+        self.ids = ids
+        self.waiters: dict[str, asyncio.Event] = {}
+        self.deadlines = asyncio.Event()
+        self._policy: Policy | None = None
+        self._roster: Roster | None = None
+
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        return int(self.clock() * 1000)
+
+    def id(self, prefix: str) -> str:
+        """A fresh identifier."""
+        return self.ids(prefix, self.now())
+
+    @property
+    def origin(self) -> str:
+        """The log's origin, as its checkpoints name it."""
+        return str((self.ledger.row("log", "log") or {}).get("origin", ""))
+
+    @property
+    def policy(self) -> Policy:
+        """The active policy, loaded from the ledger's blobs. Raises `NoPolicy`."""
+        active = self.ledger.row("policy-active", "active")
+        if active is None:
+            raise NoPolicy("No policy was ever published here.")
+        if self._policy is None or self._policy.digest != active["digest"]:
+            self._policy = self.policy_version(active["digest"])
+        return self._policy
+
+    def policy_version(self, digest: str) -> Policy:
+        """A recorded policy version."""
+        row = self.ledger.row("policy", digest)
+        if row is None:
+            raise NoPolicy(f"The ledger has no policy {digest}.")
+        files = self.full(row["files"])
+        return Policy.parse({path: self.bytes_of(blob) for path, blob in files.items()})
+
+    @property
+    def roster(self) -> Roster:
+        """Everybody, as of now."""
+        if self._roster is None:
+            rows = self.ledger.rows("person", newest_first=False, limit=100_000)
+            self._roster = Roster({row["id"]: person_of(row) for row in rows})
+        return self._roster
+
+    def people_changed(self) -> None:
+        """Forget the cached roster."""
+        self._roster = None
+
+    def bytes_of(self, digest: str) -> bytes:
+        """A blob's bytes. Raises `BlobMissing`."""
+        data = self.ledger.blob(digest)
+        if data is None:
+            raise BlobMissing(f"The content {digest} is not in the store: it was erased or lost.")
+        return data
+
+    def full(self, value: Any) -> Any:
+        """*value*, or what it stands for when it was too large for an entry (`{"blob", "size"}`)."""
+        if isinstance(value, dict) and value.keys() == {"blob", "size"}:
+            return msgspec.json.decode(self.bytes_of(value["blob"]))
+        return value
+
+
+class BlobMissing(KeyturnError):
+    """Content that an entry names is not in the blob store."""
+
+    code = "ledger.blob_missing"
+    status = 410
+    next_step = "`keyturn ledger verify` says whether it was erased on the record or lost."
+
+
+def person_of(row: dict[str, Any]) -> Person:
+    """A person out of its projection row."""
+    return Person(
+        id=row["id"],
+        name=row.get("name", ""),
+        groups=tuple(row.get("groups", ())),
+        roles=tuple(row.get("roles", ())),
+        os_uids=tuple(row.get("os_uids", ())),
+        accounts=tuple(row.get("accounts", ())),
+        removed=bool(row.get("removed", False)),
+    )

@@ -1,0 +1,121 @@
+"""Errors of the use cases."""
+
+from __future__ import annotations
+
+from keyturn.errors import ExitCode, KeyturnError
+
+
+class Unauthenticated(KeyturnError):
+    """No credential, or one that is not known."""
+
+    code = "auth.unknown"
+    status = 401
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was changed and nothing ran."
+    next_step = "Send a person's or gate's token, or open a link from `keyturn login`."
+
+
+class Forbidden(KeyturnError):
+    """The credential is known, but not for this."""
+
+    code = "auth.forbidden"
+    status = 403
+    exit_code = ExitCode.REFUSED
+    not_done = "Nothing was changed and nothing ran."
+    next_step = "Ask somebody who may; `keyturn person list` shows who is in which group."
+
+
+class UnknownRequest(KeyturnError):
+    """No request has that id."""
+
+    code = "request.unknown"
+    status = 404
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was decided and nothing ran."
+    next_step = "`keyturn requests --all` lists them."
+
+
+class UnknownSession(KeyturnError):
+    """No session has that id."""
+
+    code = "session.unknown"
+    status = 404
+    exit_code = ExitCode.USAGE
+    next_step = "Open a session first."
+
+
+class SessionClosed(KeyturnError):
+    """The session has ended, so nothing more can be done in it."""
+
+    code = "session.closed"
+    status = 409
+    exit_code = ExitCode.REFUSED
+    next_step = "Open a new session."
+
+
+class UnknownAction(KeyturnError):
+    """No action has that id."""
+
+    code = "action.unknown"
+    status = 404
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was recorded."
+    next_step = "Report with the id that the decision gave."
+
+
+class ReceiptRepeated(KeyturnError):
+    """An action's receipt is already there."""
+
+    code = "receipt.repeated"
+    status = 409
+    not_done = "The first receipt stands; nothing was changed."
+    next_step = "Report each action once."
+
+
+class NotClaimable(KeyturnError):
+    """The request is not approved, or its permit was already claimed."""
+
+    code = "request.not_claimable"
+    status = 409
+    exit_code = ExitCode.REFUSED
+    next_step = "`keyturn show` tells the request's state."
+
+
+class PersonExists(KeyturnError):
+    """That person's id is taken."""
+
+    code = "person.exists"
+    status = 409
+    exit_code = ExitCode.USAGE
+    not_done = "Nobody was enrolled."
+    next_step = "Choose another id, or change the person with `keyturn person change`."
+
+
+class PersonUnknown(KeyturnError):
+    """No person has that id."""
+
+    code = "person.unknown"
+    status = 404
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was changed."
+    next_step = "`keyturn person list` shows everyone."
+
+
+class PolicyTestsRed(KeyturnError):
+    """A policy's own test cases fail."""
+
+    code = "policy.tests_red"
+    status = 422
+    exit_code = ExitCode.REFUSED
+    not_done = "Nothing was proposed; the active policy stays."
+    next_step = "Run `keyturn policy test DIR` and mend the policy or its cases."
+
+
+class PolicyUnchanged(KeyturnError):
+    """That version is the active one."""
+
+    code = "policy.unchanged"
+    status = 409
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was proposed."
+    next_step = "Change something, or leave it."

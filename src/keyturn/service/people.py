@@ -1,0 +1,161 @@
+"""People: enrolment, change, removal, tokens and web sessions. Every change is an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keyturn.identity import Person, tokens
+from keyturn.identity.names import check_group, check_person_id
+from keyturn.ledger.entries import Draft, Rows
+from keyturn.service.core import Core, person_of
+from keyturn.service.errors import Forbidden, PersonExists, PersonUnknown
+
+ROLES = ("member", "author", "auditor", "admin")
+
+
+async def enrol(
+    core: Core,
+    person: str,
+    *,
+    name: str,
+    groups: Sequence[str],
+    roles: Sequence[str],
+    os_uids: Sequence[int],
+    by: str,
+) -> str:
+    """Enrol a person; gives their token, which is stored only as a hash. Raises `PersonExists`."""
+    check_person_id(person)
+    for group in groups:
+        check_group(group)
+    token = tokens.new_token("ktp")
+
+    def plan(rows: Rows) -> Sequence[Draft]:
+        if rows.row("person", person) is not None:
+            raise PersonExists(f"There is a person {person} already.")
+        fields = {
+            "id": person,
+            "name": name,
+            "groups": sorted(set(groups)),
+            "roles": sorted(set(roles)),
+            "os_uids": sorted(set(os_uids)),
+            "accounts": [],
+            "token": tokens.hash_token(token),
+            "by": by,
+        }
+        return [Draft("person.enrolled", fields, once=f"person.enrolled:{person}")]
+
+    await core.ledger.append(plan)
+    core.people_changed()
+    return token
+
+
+async def change(core: Core, person: str, changes: dict[str, Any], *, by: str) -> Person:
+    """Change groups, roles, os_uids or name. Nobody changes their own groups or roles."""
+    if by == person:
+        raise Forbidden("You can't change your own groups or roles.")
+
+    def plan(rows: Rows) -> Sequence[Draft]:
+        _required(rows, person)
+        return [Draft("person.changed", {"id": person, **changes, "by": by})]
+
+    await core.ledger.append(plan)
+    core.people_changed()
+    return core.roster.people[person]
+
+
+async def new_token(core: Core, person: str, *, by: str) -> str:
+    """Replace a person's token; the old one is void from that entry on."""
+    token = tokens.new_token("ktp")
+
+    def plan(rows: Rows) -> Sequence[Draft]:
+        _required(rows, person)
+        return [Draft("person.changed", {"id": person, "token": tokens.hash_token(token), "by": by})]
+
+    await core.ledger.append(plan)
+    return token
+
+
+async def remove(core: Core, person: str, *, by: str) -> None:
+    """From here on that person decides nothing, and their token opens nothing."""
+
+    def plan(rows: Rows) -> Sequence[Draft]:
+        _required(rows, person)
+        return [Draft("person.removed", {"id": person, "by": by})]
+
+    await core.ledger.append(plan)
+    core.people_changed()
+
+
+def _required(rows: Rows, person: str) -> dict[str, Any]:
+    row = rows.row("person", person)
+    if row is None or row.get("removed"):
+        raise PersonUnknown(f"There is no person {person}.")
+    return row
+
+
+def by_token(core: Core, token: str) -> Person | None:
+    """Whose token that is."""
+    row = core.ledger.row("token", tokens.hash_token(token))
+    return core.roster.get(row["person"]) if row else None
+
+
+class Logins:
+    """One-time links (in memory, so a restart voids them) and web sessions (in the ledger, so it doesn't)."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._codes: dict[str, tokens.LoginCode] = {}
+
+    def link_code(self, person: str) -> str:
+        """A code for one login. Raises `PersonUnknown`."""
+        if self._core.roster.get(person) is None:
+            raise PersonUnknown(f"There is no person {person}.")
+        now = self._core.now()
+        self._codes = {hashed: login for hashed, login in self._codes.items() if login.expires_ms > now}
+        code, login = tokens.open_login(person, now)
+        self._codes[login.hashed] = login
+        return code
+
+    async def redeem(self, code: str) -> str:
+        """Turn a code into a cookie. Each code works once. Raises `LoginRefused`."""
+        # Taken out before anything is awaited, so two requests can't both open it.
+        login = tokens.redeem(self._codes.pop(tokens.hash_token(code), None), code, self._core.now())
+        if self._core.roster.get(login.person) is None:
+            raise tokens.LoginRefused("removed")
+        cookie = tokens.new_token("kts")
+        fields = {
+            "person": login.person,
+            "cookie": tokens.hash_token(cookie),
+            "expires": self._core.now() + self._core.settings.login_seconds * 1000,
+        }
+        await self._core.ledger.append([Draft("login.opened", fields)])
+        return cookie
+
+    def person(self, cookie: str) -> Person | None:
+        """Who is signed in with that cookie; None when nobody, or no more."""
+        row = self._core.ledger.row("login", tokens.hash_token(cookie))
+        if row is None or row["expires"] <= self._core.now():
+            return None
+        return self._core.roster.get(row["person"])
+
+    async def close(self, cookie: str) -> None:
+        """Sign out."""
+        hashed = tokens.hash_token(cookie)
+        row = self._core.ledger.row("login", hashed)
+        if row is not None:
+            fields = {"person": row["person"], "cookie": hashed, "expires": self._core.now()}
+            await self._core.ledger.append([Draft("login.closed", fields)])
+
+
+def public(row: dict[str, Any]) -> dict[str, Any]:
+    """A person's row without what is only for checking tokens."""
+    person = person_of(row)
+    return {
+        "id": person.id,
+        "name": person.name,
+        "groups": list(person.groups),
+        "roles": list(person.roles),
+        "os_uids": list(person.os_uids),
+        "removed": person.removed,
+    }

@@ -1,0 +1,187 @@
+"""Publishing a policy: its tests green, its effect on the recorded past shown, another person's approval (design §7)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import to_builtins
+
+from keyturn import canonical
+from keyturn.actions import Reading
+from keyturn.errors import NotFound
+from keyturn.identity import Person
+from keyturn.ledger.entries import Draft, Rows
+from keyturn.policy import Policy, run_tests
+from keyturn.policy.decision import Decision, Facts, Obligations
+from keyturn.service import requests
+from keyturn.service.core import Core
+from keyturn.service.errors import Forbidden, PolicyTestsRed, PolicyUnchanged
+from keyturn.service.genesis import published
+from keyturn.service.model import RequestView
+
+REVIEWERS = "1 of policy"
+"""Who approves a policy: one person of the group `policy` who did not write it."""
+
+WITHIN_SECONDS = 7 * 24 * 3600
+REPLAYED = 1000
+"""How many of the newest recorded actions a proposal is replayed over."""
+SHOWN_CHANGES = 50
+"""How many changed verdicts are listed one by one; all are counted."""
+
+
+async def propose(core: Core, files: Mapping[str, bytes], person: Person, note: str) -> RequestView:
+    """Open a request for a policy version. Raises `PolicyTestsRed`, `PolicyUnchanged`, `PolicyInvalid`."""
+    if "author" not in person.roles and "admin" not in person.roles:
+        raise Forbidden("Only policy authors propose policies.")
+    policy = Policy.parse(files)
+    current = core.policy
+    if policy.digest == current.digest:
+        raise PolicyUnchanged("This is the active policy already.")
+    report = run_tests(policy)
+    if not report.green:
+        raise PolicyTestsRed(
+            f"{len(report.failures)} of {report.total} cases fail.", failures=list(report.lines)[:20]
+        )
+    replay = replay_past(core, policy)
+    content = {
+        "policy": policy.digest,
+        "before": current.digest,
+        "mode": policy.mode,
+        "note": note,
+        "replay": replay,
+    }
+    content["diff"] = _diff(core, current.digest, files)
+    return await _open(core, files, policy, content, person)
+
+
+async def _open(
+    core: Core, files: Mapping[str, bytes], policy: Policy, content: dict[str, Any], person: Person
+) -> RequestView:
+    now = core.now()
+    request = core.id("r")
+    content["request"] = request
+    digest = canonical.digest({"policy": policy.digest, "before": content["before"]})
+    obligations = Obligations(approve=REVIEWERS, within=WITHIN_SECONDS, reason_required=False)
+    decision = Decision(
+        "hold", content["before"], reasons=("A policy takes effect when somebody else approved it.",)
+    )
+    sentence = _sentence(content)
+    blobs = {canonical.digest_bytes(data): data for data in files.values()}
+    fields = {
+        "digest": policy.digest,
+        "mode": policy.mode,
+        "files": {path: canonical.digest_bytes(data) for path, data in sorted(files.items())},
+        "by": person.id,
+        "note": content["note"],
+        "replay": content["replay"],
+        "request": request,
+    }
+    opened = {
+        "id": request,
+        "subject": "policy",
+        "action": None,
+        "digest": digest,
+        "kind": "policy",
+        "sentence": sentence,
+        "policy": content["before"],
+        "obligations": to_builtins(obligations),
+        "expires": now + WITHIN_SECONDS * 1000,
+        "initiator": person.id,
+        "initiator_uid": None,
+        "owner": None,
+        "authors": [person.id],
+        "gate": {"name": "policy", "assurance": "enforced", "version": ""},
+        "agent": "",
+        "content": content,
+        "cwd": "",
+        "reading": to_builtins(Reading("policy", True, sentence=sentence)),
+        "decision": to_builtins(decision),
+        "attribution": {"human": {"person": person.id, "how": "token"}},
+    }
+
+    def plan(rows: Rows) -> Sequence[Draft]:
+        return [Draft("policy.proposed", fields, blobs=blobs), Draft("request.opened", opened)]
+
+    await core.ledger.append(plan)
+    return requests.view(core, request, person)
+
+
+def _sentence(content: dict[str, Any]) -> str:
+    changed = content["replay"]["changed"]
+    past = content["replay"]["actions"]
+    words = (
+        f"{changed} of the last {past} actions would have been decided otherwise"
+        if past
+        else "nothing is recorded yet to compare with"
+    )
+    return f"Publishes a policy ({content['mode']}): {words}."
+
+
+def replay_past(core: Core, policy: Policy) -> dict[str, Any]:
+    """What *policy* would have decided over the newest recorded actions: counts, and the first changes."""
+    changes: list[dict[str, Any]] = []
+    counts: dict[str, int] = {}
+    seen = 0
+    for row in core.ledger.rows("action", limit=REPLAYED):
+        entry = core.ledger.entry(row["entry"])
+        if entry is None or "reading" not in entry.fields:
+            continue
+        seen += 1
+        reading = msgspec.convert(core.full(entry.fields["reading"]), Reading)
+        before = core.full(entry.fields["decision"])
+        after = policy.decide(entry.fields["kind"], reading, _facts(core, entry.fields))
+        if after.verdict != before["verdict"]:
+            key = f"{before['verdict']} → {after.verdict}"
+            counts[key] = counts.get(key, 0) + 1
+            if len(changes) < SHOWN_CHANGES:
+                changes.append({"action": row["id"], "sentence": row["sentence"], "change": key})
+    return {"actions": seen, "changed": sum(counts.values()), "counts": counts, "changes": changes}
+
+
+def _facts(core: Core, fields: dict[str, Any]) -> Facts:
+    agent = core.full(fields["agent"])
+    human = core.full(fields["human"])
+    person = core.roster.get(human["person"]) if human else None
+    return Facts(
+        agent=agent["name"],
+        client=agent.get("client", ""),
+        human=person.id if person else None,
+        human_groups=person.groups if person else (),
+        missing=tuple(core.full(fields["missing"])),
+        assurance=fields["gate"]["assurance"],
+        target=core.full(fields["action"])["target"],
+        definition_known=fields["definition"] is not None,
+    )
+
+
+def _diff(core: Core, before: str, files: Mapping[str, bytes]) -> str:
+    row = core.ledger.row("policy", before)
+    old = {p: core.bytes_of(b) for p, b in core.full(row["files"]).items()} if row else {}
+    lines: list[str] = []
+    for path in sorted(set(old) | set(files)):
+        a = old.get(path, b"").decode("utf-8", "replace").splitlines(keepends=True)
+        b = files.get(path, b"").decode("utf-8", "replace").splitlines(keepends=True)
+        lines += [
+            line if line.endswith("\n") else line + "\n"
+            for line in difflib.unified_diff(a, b, f"active/{path}", f"proposed/{path}")
+        ]
+    return "".join(lines)
+
+
+def effect(core: Core, request: dict[str, Any]) -> tuple[Draft, ...]:
+    """What is recorded together with the last approval of *request*: the policy takes effect in the same commit."""
+    if request["subject"] != "policy":
+        return ()
+    content = core.full(request["content"])
+    proposed = core.ledger.row("policy", content["policy"])
+    if proposed is None:
+        raise NotFound(f"The proposed policy {content['policy']} is not recorded.")
+    files = {path: core.bytes_of(blob) for path, blob in core.full(proposed["files"]).items()}
+    draft = published(Policy.parse(files), files, by=request["initiator"], request=request["id"])
+    return (msgspec.structs.replace(draft, once=f"policy.published:{request['id']}"),)
+
+
+__all__ = ["effect", "propose", "replay_past"]

@@ -1,0 +1,123 @@
+"""Sessions: agent runs, with their instructions and closing counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import to_builtins
+
+from keyturn.actions import Agent, Gate, Human, Text
+from keyturn.ledger.entries import Draft, Rows
+from keyturn.service.core import Core
+from keyturn.service.errors import SessionClosed, UnknownSession
+from keyturn.service.model import SessionView
+from keyturn.service.projections import session_key
+
+
+async def open_session(
+    core: Core,
+    *,
+    agent: Agent,
+    human: Human | None,
+    gate: Gate,
+    cwd: str,
+    client_session: str,
+    parents: tuple[str, ...],
+    definition: str | None,
+    pid: int | None,
+) -> SessionView:
+    """Open a session, or give the open one of that gate with that `client_session`."""
+    session = core.id("s")
+    found: list[str] = []
+
+    def plan(rows: Rows) -> Sequence[Draft]:
+        known = rows.row("session-key", session_key(gate.name, client_session)) if client_session else None
+        if known is not None:
+            found.append(known["session"])
+            return []
+        fields: dict[str, Any] = {
+            "agent": to_builtins(agent),
+            "human": to_builtins(human) if human else None,
+            "gate": to_builtins(gate),
+            "cwd": cwd,
+            "client_session": client_session,
+            "parents": list(parents),
+            "definition": definition,
+            "pid": pid,
+        }
+        return [Draft("session.opened", fields, session=session)]
+
+    await core.ledger.append(plan)
+    return view(core, found[0] if found else session)
+
+
+async def close_session(core: Core, session: str, why: str) -> SessionView:
+    """Close with the closing count. Waiting requests of the session are withdrawn in the same commit."""
+
+    def plan(rows: Rows) -> Sequence[Draft]:
+        row = rows.row("session", session)
+        if row is None:
+            raise UnknownSession(f"There is no session {session}.")
+        if row.get("closed"):
+            return []
+        return [
+            *(
+                Draft(
+                    "request.ended",
+                    {"request": r["id"], "state": "withdrawn", "why": "Its session ended.", "by": "session"},
+                    session=session,
+                    once=f"request.ended:{r['id']}",
+                )
+                for r in waiting
+                if (rows.row("request", r["id"]) or r)["state"] == "waiting"
+            ),
+            Draft("session.closed", {"why": why}, session=session),
+        ]
+
+    waiting = [
+        row
+        for row in core.ledger.rows("request", state="waiting", limit=100_000)
+        if row.get("session") == session
+    ]
+    await core.ledger.append(plan)
+    return view(core, session)
+
+
+async def instruct(core: Core, session: str, instruction: Text) -> None:
+    """Record an instruction."""
+
+    def plan(rows: Rows) -> Sequence[Draft]:
+        require_open(rows, session)
+        return [Draft("session.instructed", {"instruction": to_builtins(instruction)}, session=session)]
+
+    await core.ledger.append(plan)
+
+
+def require_open(rows: Rows, session: str) -> dict[str, Any]:
+    """The session's row. Raises `UnknownSession`, `SessionClosed`."""
+    row = rows.row("session", session)
+    if row is None:
+        raise UnknownSession(f"There is no session {session}.")
+    if row.get("closed"):
+        raise SessionClosed(f"The session {session} was closed.")
+    return row
+
+
+def view(core: Core, session: str) -> SessionView:
+    """The session as shown. Raises `UnknownSession`."""
+    row = core.ledger.row("session", session)
+    if row is None:
+        raise UnknownSession(f"There is no session {session}.")
+    human = core.full(row.get("human"))
+    agent = core.full(row["agent"])
+    return SessionView(
+        id=row["id"],
+        agent=agent["name"],
+        client=agent.get("client", ""),
+        human=human["person"] if human else None,
+        gate=row["gate"]["name"],
+        opened=row["opened"],
+        entries=row["entries"],
+        closed=row.get("closed"),
+    )
