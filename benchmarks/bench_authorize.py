@@ -101,9 +101,20 @@ def on_postgres(home: Home) -> Iterator[dict[str, Any]]:
             times = asyncio.run(load(other, CLIENTS, SECONDS))
     finally:
         server.cleanup()
-    yield row(f"authorize, {CLIENTS} clients, PostgreSQL: rate", len(times) / SECONDS, "1/s", None, 2000, at_least=True)
     yield row(
-        f"authorize, {CLIENTS} clients, PostgreSQL: p99", statistics.quantiles(times, n=100)[98] * 1e3, "ms", None, 50
+        f"authorize, {CLIENTS} clients, PostgreSQL: rate",
+        len(times) / SECONDS,
+        "1/s",
+        None,
+        2000,
+        at_least=True,
+    )
+    yield row(
+        f"authorize, {CLIENTS} clients, PostgreSQL: p99",
+        statistics.quantiles(times, n=100)[98] * 1e3,
+        "ms",
+        None,
+        50,
     )
 
 
@@ -111,9 +122,15 @@ def an_action(session: str, command: str = "git status --short") -> Action:
     """What a coding agent asks most."""
     agent = Agent("claude-code", "claude-code", "2.1")
     who = Attribution(
-        agent, Human("dana", "os-uid", os.getuid()), Text("tidy up", "hook"), Text("look first", "transcript"), "sha256:00"
+        agent,
+        Human("dana", "os-uid", os.getuid()),
+        Text("tidy up", "hook"),
+        Text("look first", "transcript"),
+        "sha256:00",
     )
-    return Action(Shell(command), who, Gate("hooks:claude-code@bench", "cooperative"), session, "/srv/project")
+    return Action(
+        Shell(command), who, Gate("hooks:claude-code@bench", "cooperative"), session, "/srv/project"
+    )
 
 
 AROUND = Surroundings(cwd="/srv/project", workspace="/srv/project", home="/home/dana")
@@ -169,7 +186,7 @@ class Gates:
 
 def in_process() -> list[dict[str, Any]]:
     """Reading and policy without the disk."""
-    starter = policy.parse(policy.starter())
+    starter = policy.load(policy.STARTER)
     facts = Facts(agent="claude-code", client="claude-code", human="dana", assurance="cooperative")
     seen, new = [], []
     for number in range(300):

@@ -52,7 +52,15 @@ def run() -> list[dict[str, Any]]:
 
 def command(home: Home) -> list[str]:
     """The hook as it is installed."""
-    return [sys.executable, "-I", "-S", str(client.__file__), "claude-code", "PreToolUse", str(home.gate_socket)]
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        str(client.__file__),
+        "claude-code",
+        "PreToolUse",
+        str(home.gate_socket),
+    ]
 
 
 def payload(folder: Path) -> bytes:

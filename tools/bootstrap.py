@@ -60,18 +60,19 @@ class Failed(Exception):
 def main(folder):
     """Make sure that *folder*/uv works."""
     if sys.version_info < NEEDED_PYTHON:
+        needed = ".".join(map(str, NEEDED_PYTHON))
         raise Failed(
-            "Keyturn needs Python %d.%d or newer; this is %s (%s). Install a newer one and say which: make PYTHON=python3.12 ..."
-            % (NEEDED_PYTHON + (platform.python_version(), sys.executable))
+            f"Keyturn needs Python {needed} or newer; {sys.executable} is {platform.python_version()}."
+            " Install a newer one and say which: make PYTHON=python3.12 ..."
         )
     target = os.path.join(folder, "uv")
-    if version_of(target) is not None:
+    if (version_of(target) or (0,)) >= OLDEST:
         return None
     os.makedirs(folder, exist_ok=True)
     found = shutil.which("uv")
     if found and (version_of(found) or (0,)) >= OLDEST:
         write_wrapper(target, found)
-        return "set-up: using %s" % found
+        return f"set-up: using {found}"
     wheel = wheel_from_pip(folder) or wheel_from_index()
     unpack(wheel, target)
     if version_of(target) is None:
@@ -79,7 +80,7 @@ def main(folder):
         raise Failed(
             "The uv that was installed does not run on this machine. Install uv by hand: https://docs.astral.sh/uv/"
         )
-    return "set-up: installed uv %s into %s" % (VERSION, folder)
+    return f"set-up: installed uv {VERSION} into {folder}"
 
 
 def version_of(program):
@@ -99,7 +100,7 @@ def version_of(program):
 def write_wrapper(target, program):
     """*target* runs *program*: not a link, because shims look at the name they are called by."""
     quoted = "'" + program.replace("'", "'\\''") + "'"
-    place(target, ('#!/bin/sh\nexec %s "$@"\n' % quoted).encode())
+    place(target, (f'#!/bin/sh\nexec {quoted} "$@"\n').encode())
 
 
 def place(target, data):
@@ -124,7 +125,7 @@ def wheel_from_pip(folder):
         hashes = os.path.join(scratch, "uv.txt")
         with open(hashes, "w") as file:
             file.write(
-                "uv==%s" % VERSION + "".join(" --hash=sha256:%s" % known for known in WHEELS.values()) + "\n"
+                f"uv=={VERSION}" + "".join(f" --hash=sha256:{known}" for known in WHEELS.values()) + "\n"
             )
         command = [
             sys.executable,
@@ -151,17 +152,18 @@ def wheel_from_pip(folder):
 def wheel_from_index():
     """The wheel's bytes from the first index that has them."""
     tag = platform_tag()
-    name = "uv-%s-py3-none-%s.whl" % (VERSION, tag)
+    name = f"uv-{VERSION}-py3-none-{tag}.whl"
     problems = []
     for index in indexes():
         try:
             return checked(fetch(link(index, name)), WHEELS[tag])
         except (OSError, ValueError, Failed) as problem:
-            problems.append("%s: %s" % (without_password(index), reason(problem)))
+            problems.append(f"{without_password(index)}: {reason(problem)}")
     raise Failed(
-        "uv can't be installed (%s). Install uv yourself (https://docs.astral.sh/uv/), or set UV_DEFAULT_INDEX to an index"
-        " that this machine reaches, and SSL_CERT_FILE if it has its own certificate authority."
-        % "; ".join(problems)
+        "uv can't be installed ({}). Install uv yourself (https://docs.astral.sh/uv/), or set UV_DEFAULT_INDEX to an index"
+        " that this machine reaches, and SSL_CERT_FILE if it has its own certificate authority.".format(
+            "; ".join(problems)
+        )
     )
 
 
@@ -180,8 +182,7 @@ def platform_tag():
         if fitting in tag:
             return tag
     raise Failed(
-        "There is no ready-made uv for %s on %s. Install it by hand: https://docs.astral.sh/uv/"
-        % (sys.platform, machine)
+        f"There is no ready-made uv for {sys.platform} on {machine}. Install it by hand: https://docs.astral.sh/uv/"
     )
 
 
@@ -189,11 +190,7 @@ def indexes():
     """The configured package indexes, the first one to be asked first."""
     for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"):
         if os.environ.get(name):
-            return [
-                os.environ[name].rpartition("=")[2]
-                if "://" not in os.environ[name].partition("=")[0]
-                else os.environ[name]
-            ]
+            return [re.sub(r"^[A-Za-z0-9_.-]+=", "", os.environ[name])]  # uv lets an index have a name
     home = os.path.expanduser("~")
     config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
     found = configparser.ConfigParser(interpolation=None)
@@ -217,11 +214,11 @@ def link(index, name):
     if page_url.startswith("file:"):
         page_url += "index.html"
     page = fetch(page_url).decode("utf-8", "replace")
-    for found in re.finditer(r"""href\s*=\s*["']([^"'#]*/)?%s(#[^"']*)?["']""" % re.escape(name), page):
+    for found in re.finditer(rf"""href\s*=\s*["']([^"'#]*/)?{re.escape(name)}(#[^"']*)?["']""", page):
         return with_credentials(
             urllib.parse.urljoin(page_url, html.unescape(found.group(1) or "") + name), index
         )
-    raise Failed("it does not have %s" % name)
+    raise Failed(f"it does not have {name}")
 
 
 def with_credentials(url, index):
@@ -270,7 +267,7 @@ def unpack(wheel, target):
 def reason(problem):
     """A problem in a few words."""
     if isinstance(problem, urllib.error.HTTPError):
-        return "it answered %d" % problem.code
+        return f"it answered {problem.code}"
     if isinstance(problem, urllib.error.URLError):
         return str(problem.reason)
     return str(problem) or type(problem).__name__
@@ -286,9 +283,9 @@ if __name__ == "__main__":
     try:
         said = main(sys.argv[1] if len(sys.argv) > 1 else os.path.join("build", "tools"))
     except Failed as failed:
-        sys.exit("set-up: %s" % failed)
+        sys.exit(f"set-up: {failed}")
     except OSError as problem:
-        sys.exit("set-up: %s" % problem)
+        sys.exit(f"set-up: {problem}")
     except KeyboardInterrupt:
         sys.exit(130)
     if said:

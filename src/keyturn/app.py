@@ -77,12 +77,16 @@ class Pages:
             HealthLine(
                 "Policy",
                 "ok" if policy.mode == "enforce" else "warning",
-                "Enforced." if policy.mode == "enforce" else "Observing: what would be held runs, and is recorded.",
+                "Enforced."
+                if policy.mode == "enforce"
+                else "Observing: what would be held runs, and is recorded.",
             ),
         ]
         if len(reviewers) < 2:
             lines.append(
-                HealthLine("People", "warning", "Fewer than two people can review: nobody approves their own agent.")
+                HealthLine(
+                    "People", "warning", "Fewer than two people can review: nobody approves their own agent."
+                )
             )
         return lines
 
@@ -90,6 +94,11 @@ class Pages:
 def make_app(service: Keyturn, settings: Settings) -> Litestar:
     """The ASGI application."""
     pages = Pages(service, settings)
+    shown = web.error_handlers(pages)[Exception]
+
+    def answer(request: AnyRequest, error: Exception) -> Response[Any]:
+        return answer_error(request, error) if request.url.path.startswith("/v1") else shown(request, error)
+
     handlers: list[Any] = [api.routes(service), *web.routes(pages), *_operations(service)]
     return Litestar(
         route_handlers=handlers,
@@ -99,7 +108,7 @@ def make_app(service: Keyturn, settings: Settings) -> Litestar:
             path="/v1",
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         ),
-        exception_handlers={Exception: answer_error},
+        exception_handlers={Exception: answer, HTTPException: answer, KeyturnError: answer},
         request_max_body_size=settings.max_body,
         logging_config=None,
         debug=False,
@@ -123,16 +132,12 @@ def _operations(service: Keyturn) -> list[BaseRouteHandler]:
     return [livez, readyz, exposition]
 
 
-def answer_error(request: AnyRequest, error: Exception) -> Response[bytes]:
+def answer_error(request: AnyRequest, error: Exception) -> Response[Any]:
     """Any exception as words. Tracebacks go to the log, never to a caller."""
     known = _known(error)
     if known is None:
         metrics.log_failure(error)
         known = KeyturnError("Keyturn failed inside.")
-    if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/v1"):
-        page = web.error_page(known)
-        if page is not None:
-            return page
     body = msgspec.json.encode(known.as_json())
     return Response(body, status_code=known.status, media_type="application/json")
 
@@ -140,9 +145,13 @@ def answer_error(request: AnyRequest, error: Exception) -> Response[bytes]:
 def _known(error: Exception) -> KeyturnError | None:
     if isinstance(error, KeyturnError):
         return error
+    if isinstance(error, RecursionError):
+        return Malformed("The body is nested too deep to be read.")
     if isinstance(error, ValidationException):
         extra = error.extra if isinstance(error.extra, list) else []
-        words = "; ".join(f"{e.get('key', 'body')}: {e.get('message', '')}" for e in extra if isinstance(e, dict))
+        words = "; ".join(
+            f"{e.get('key', 'body')}: {e.get('message', '')}" for e in extra if isinstance(e, dict)
+        )
         return Malformed(f"The request is not what the API describes: {words or error.detail}.")
     if isinstance(error, HTTPException):
         if error.status_code == 404:

@@ -8,6 +8,7 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from keyturn import __version__
+from keyturn.ledger.entries import Entry
 from keyturn.service.keyturn import Keyturn
 
 REGISTRY = CollectorRegistry()
@@ -39,6 +40,14 @@ def exposition(service: Keyturn) -> bytes:
     oldest = ledger.rows("request", state="waiting", newest_first=False, limit=1)
     OLDEST.set(max(0.0, time.time() - oldest[0]["opened"] / 1000) if oldest else 0)
     return generate_latest(REGISTRY)
+
+
+def landed(entry: Entry) -> None:
+    """Count what was recorded."""
+    if entry.type == "action.decided":
+        ACTIONS.labels(entry.fields["kind"], entry.fields["verdict"]).inc()
+    elif entry.type == "approval.given":
+        DECISIONS.labels(entry.fields["choice"]).inc()
 
 
 def log_failure(error: BaseException) -> None:

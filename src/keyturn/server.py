@@ -15,13 +15,14 @@ from typing import Any
 import msgspec
 import uvicorn
 
-from keyturn import __version__
+from keyturn import __version__, metrics
 from keyturn.app import make_app
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates.hooks.desk import DeskSettings, HookDesk
 from keyturn.gates.socket import serve_gates
 from keyturn.home import Home
-from keyturn.ledger import Ledger
+from keyturn.ledger import Lagged, Ledger
+from keyturn.ledger.entries import Entry
 from keyturn.service import genesis, requests
 from keyturn.service.core import Core
 from keyturn.service.keyturn import Keyturn
@@ -59,6 +60,7 @@ def open_service(home: Home, settings: Settings) -> Keyturn:
         store.close()
         raise
     core = Core(ledger, genesis.read_key(home.permit_key), settings, protected=(str(home.root),))
+    core.observe = lambda kind, seconds: metrics.SECONDS.labels(kind).observe(seconds)
     return Keyturn(core)
 
 
@@ -177,12 +179,24 @@ def _desk_settings(core: Core) -> DeskSettings:
 async def _pump(service: Keyturn) -> None:
     """Wake whoever waits for what the ledger just recorded."""
     core = service.core
-    async for entry in core.ledger.subscribe():
-        if entry.type.startswith("person."):
+    while True:
+        try:
+            async with core.ledger.subscribe() as entries:
+                async for entry in entries:
+                    _landed(core, entry)
+            return
+        except Lagged:  # too much landed at once: let everybody look for themselves, then go on
             core.people_changed()
-        requests.woken(core, entry)
-        if entry.type in ("request.opened", "request.ended"):
-            core.deadlines.set()
+            requests.wake_all(core)
+
+
+def _landed(core: Core, entry: Entry) -> None:
+    metrics.landed(entry)
+    if entry.type.startswith("person."):
+        core.people_changed()
+    requests.woken(core, entry)
+    if entry.type in ("request.opened", "request.ended"):
+        core.deadlines.set()
 
 
 async def _expire(service: Keyturn) -> None:
@@ -193,7 +207,7 @@ async def _expire(service: Keyturn) -> None:
         try:
             await service.expire()
         except KeyturnError as error:  # a full disk must not end the one who ends requests
-            log.error("requests could not be ended: %s", error)
+            log.warning("requests could not be ended: %s", error)
         waiting = core.ledger.rows("request", state="waiting", limit=100_000)
         left = min((row["expires"] - core.now() for row in waiting), default=60_000) / 1000
         with contextlib.suppress(TimeoutError):
@@ -239,4 +253,3 @@ def _private_files() -> Any:
         yield
     finally:
         os.umask(old)
-

@@ -53,7 +53,12 @@ class World:
             for person in ("riley", "sam"):
                 if service.core.roster.get(person) is None:
                     self.tokens[person] = await service.enrol(
-                        person, name="", groups=["reviewers", "policy"], roles=["member"], os_uids=[], by="dana"
+                        person,
+                        name="",
+                        groups=["reviewers", "policy"],
+                        roles=["member"],
+                        os_uids=[],
+                        by="dana",
                     )
             yield service
         finally:

@@ -237,7 +237,9 @@ def test_attribution_is_recorded_whole_and_what_is_missing_is_named(world: World
         assert whole["reasoning"]["text"] == "because"
         assert whole["missing"] == []
         bare = world.action(session, ALLOWED)
-        bare = type(bare)(bare.content, type(bare.attribution)(bare.attribution.agent), GATE, session, cwd=bare.cwd)
+        bare = type(bare)(
+            bare.content, type(bare.attribution)(bare.attribution.agent), GATE, session, cwd=bare.cwd
+        )
         await service.authorize(bare, world.around)
         fields = list(service.core.ledger.entries())[-1].fields
         assert fields["missing"] == ["definition", "human", "instruction", "reasoning"]
@@ -279,7 +281,9 @@ def test_projections_rebuild_to_the_same_bytes(world: World) -> None:
     async def story(service: Keyturn) -> None:
         session = await world.session(service, "c")
         for number in range(20):
-            outcome = await service.authorize(world.action(session, f"ls -{number % 3}a"), world.around, consume=True)
+            outcome = await service.authorize(
+                world.action(session, f"ls -{number % 3}a"), world.around, consume=True
+            )
             if outcome.permit:
                 await service.report(Receipt(outcome.action, outcome.permit.id, "done"))
         held = await service.authorize(world.action(session, HELD), world.around)
@@ -287,11 +291,11 @@ def test_projections_rebuild_to_the_same_bytes(world: World) -> None:
         await decide(service, held.request, "riley")
         await service.claim(held.request, held.digest, GATE.name, consume=True)
         await service.close_session(session)
-        assert service.core.ledger.rebuild(check=True).same
+        assert service.core.ledger.rebuild(check=True).identical
         # Negative control: a row that no entry explains is found.
         await service.core.ledger.append([Draft("gate.started", {"name": "g", "assurance": "advisory"})])
         _alter_a_row(world)
-        assert not service.core.ledger.rebuild(check=True).same
+        assert not service.core.ledger.rebuild(check=True).identical
 
     world.play(story)
 
@@ -302,4 +306,3 @@ def _alter_a_row(world: World) -> None:
     with sqlite3.connect(world.home.ledger) as database:
         changed = database.execute("UPDATE row SET state = 'approved' WHERE kind = 'request'").rowcount
         assert changed
-        database.execute("UPDATE row SET body = replace(body, 'dana', 'mallory') WHERE kind = 'person'")

@@ -67,11 +67,13 @@ class Commands(click.Group):
 
             near = difflib.get_close_matches(args[0], _COMMANDS, 1)
             if near:
-                error.message += f" Did you mean `{near[0]}`?"
+                raise click.UsageError(f"{error.message} Did you mean `{near[0]}`?", ctx) from error
             raise
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "KEYTURN"})
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "KEYTURN"}
+)
 @click.version_option(__version__, prog_name="keyturn")
 def keyturn() -> None:
     """Keyturn stands between AI agents and everything they act on.

@@ -44,9 +44,13 @@ class Refused(KeyturnError):
     status = 400
 
 
-home_option = click.option("--home", "home_path", metavar="DIR", help="The home (default: KEYTURN_HOME or ~/.keyturn).")
+home_option = click.option(
+    "--home", "home_path", metavar="DIR", help="The home (default: KEYTURN_HOME or ~/.keyturn)."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, for scripts.")
-as_option = click.option("--as", "person", metavar="PERSON", help="Speak as this person (their token file in the home).")
+as_option = click.option(
+    "--as", "person", metavar="PERSON", help="Speak as this person (their token file in the home)."
+)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -13,7 +13,12 @@ from keyturn.cli.client import json_option
 @click.command()
 @click.option("--unattended", is_flag=True, help="Play both people; exit 0 if everything went as it should.")
 @click.option("--story", type=click.Choice(["tidy"]), default="tidy", help="Which story to play.")
-@click.option("--export", "export", type=click.Path(path_type=Path), help="Write the finished log here, before the tampering.")
+@click.option(
+    "--export",
+    "export",
+    type=click.Path(path_type=Path),
+    help="Write the finished log here, before the tampering.",
+)
 @json_option
 def demo(unattended: bool, story: str, export: Path | None, as_json: bool) -> None:
     """See one held action, decide on it, and catch a tampered ledger. Uses a scratch folder, no account, no root."""

@@ -14,8 +14,10 @@ from msgspec import Struct
 from keyturn.cli import as_json as to_json
 from keyturn.cli.client import Unreachable, connect, home_of, home_option, json_option
 from keyturn.errors import ExitCode, KeyturnError
+from keyturn.gates.hooks.wiring import Scope
 from keyturn.home import Home
 
+SCOPES: tuple[Scope, ...] = ("user", "project", "managed")
 MIN_FREE_BYTES = 200 * 1024 * 1024
 
 
@@ -66,7 +68,11 @@ def _files(home: Home) -> Iterator[Finding]:
         yield Finding("ok", f"The home {home.root} is readable by its owner alone.")
     free = shutil.disk_usage(home.root).free
     if free < MIN_FREE_BYTES:
-        yield Finding("bad", f"{free // 2**20} MiB are free; without room nothing is recorded and nothing runs.", "Free space.")
+        yield Finding(
+            "bad",
+            f"{free // 2**20} MiB are free; without room nothing is recorded and nothing runs.",
+            "Free space.",
+        )
     tokens = [p.name for p in _tokens(home)]
     if len(tokens) > 1:
         yield Finding(
@@ -94,7 +100,9 @@ def _parser() -> Iterator[Finding]:
         yield Finding("ok", "The shell parser works.")
     else:
         why = reading.unread[0].why if reading.unread else "it gave no answer"
-        yield Finding("bad", f"The shell parser does not work: {why}.", "Reinstall Keyturn; it brings shfmt with it.")
+        yield Finding(
+            "bad", f"The shell parser does not work: {why}.", "Reinstall Keyturn; it brings shfmt with it."
+        )
 
 
 def _policy(home: Home) -> Iterator[Finding]:
@@ -104,14 +112,24 @@ def _policy(home: Home) -> Iterator[Finding]:
         loaded = policies.load(home.policy)
         report = policies.run_tests(loaded)
     except KeyturnError as error:
-        yield Finding("bad", f"The policy folder {home.policy} can't be read: {error.happened}", error.do_next)
+        yield Finding(
+            "bad", f"The policy folder {home.policy} can't be read: {error.happened}", error.do_next
+        )
         return
     if report.green:
-        yield Finding("ok", f"The policy folder is valid and its {report.total} cases hold; mode: {loaded.mode}.")
+        yield Finding(
+            "ok", f"The policy folder is valid and its {report.total} cases hold; mode: {loaded.mode}."
+        )
     else:
-        yield Finding("bad", f"{len(report.failures)} of the policy's cases fail.", "Run `keyturn policy test`.")
+        yield Finding(
+            "bad", f"{len(report.failures)} of the policy's cases fail.", "Run `keyturn policy test`."
+        )
     if loaded.mode == "observe":
-        yield Finding("warn", "Observing: what would be held runs.", "Set mode = \"enforce\" in policy.toml and publish it.")
+        yield Finding(
+            "warn",
+            "Observing: what would be held runs.",
+            'Set mode = "enforce" in policy.toml and publish it.',
+        )
 
 
 def _ledger(home: Home) -> Iterator[Finding]:
@@ -122,10 +140,14 @@ def _ledger(home: Home) -> Iterator[Finding]:
     except KeyturnError as error:
         yield Finding("bad", f"The ledger can't be verified: {error.happened}", error.do_next)
         return
-    if verdict.ok:
+    if verdict.intact:
         yield Finding("ok", f"The ledger verifies: {verdict.entries:,} entries.")
     else:
-        yield Finding("bad", f"The ledger is damaged: {verdict.problems[0]}.", "Keep a copy as it is; restore from a good one.")
+        yield Finding(
+            "bad",
+            f"The ledger is damaged: {verdict.problems[0].words}",
+            "Keep a copy as it is; restore from a good one.",
+        )
 
 
 def _server(home: Home) -> Iterator[Finding]:
@@ -153,9 +175,16 @@ def _hooks(home: Home) -> Iterator[Finding]:
     from keyturn.gates.hooks import install
     from keyturn.gates.hooks.dialects import DIALECTS
 
+    place = install.Place(str(Path.home()), str(Path.cwd()), str(home.root))
     for client in DIALECTS:
-        state = install.status(client, home=home)
-        if state.installed:
-            level = "ok" if state.intact else "bad"
-            mend = "" if state.intact else f"keyturn hook install {client}"
-            yield Finding(level, f"{client}: {state.words}", mend)
+        for scope in SCOPES:
+            state = install.status(client, scope, place)
+            if not state.installed:
+                continue
+            if state.changed:
+                words = f"{client} ({scope}): changed since it was wired: {', '.join(state.changed)}."
+                yield Finding("bad", words, f"keyturn hook install {client}")
+            else:
+                yield Finding("ok", f"{client} ({scope}): wired, assurance {state.assurance}.")
+            for left in state.left:
+                yield Finding("warn", f"{client} ({scope}): one step is left.", left)

@@ -19,7 +19,12 @@ from keyturn.home import Home
 @home_option
 @click.option("--person", help="Id of the first person (default: your login name).")
 @click.option("--name", default="", help="Their name, as shown.")
-@click.option("--mode", type=click.Choice(["enforce", "observe"]), default="enforce", help="observe: nothing is held, everything is recorded.")
+@click.option(
+    "--mode",
+    type=click.Choice(["enforce", "observe"]),
+    default="enforce",
+    help="observe: nothing is held, everything is recorded.",
+)
 @json_option
 def init(home_path: str | None, person: str | None, name: str, mode: str, as_json: bool) -> None:
     """Make a home: keys, a starter policy, a first person."""
@@ -27,18 +32,27 @@ def init(home_path: str | None, person: str | None, name: str, mode: str, as_jso
     chosen = person or _login_name()
     token_file = create(home, chosen, name, mode)
     if as_json:
-        click.echo(to_json({"home": str(home.root), "person": chosen, "token_file": token_file, "mode": mode}))
+        click.echo(
+            to_json({"home": str(home.root), "person": chosen, "token_file": token_file, "mode": mode})
+        )
         return
     click.echo(f"Made {home.root}.")
     click.echo(f"  You are {chosen}; your token is in {token_file} (only you can read it).")
     click.echo(f"  The starter policy is in {home.policy}; mode: {mode}.")
     click.echo("Nobody approves what their own agent asks, so add a colleague who reviews:")
     click.echo("  keyturn person add NAME --group reviewers --group policy")
-    click.echo("Next: `keyturn serve`, then `keyturn hook install claude-code` (or codex, gemini, copilot, opencode).")
+    click.echo(
+        "Next: `keyturn serve`, then `keyturn hook install claude-code` (or codex, gemini, copilot, opencode)."
+    )
 
 
 def create(
-    home: Home, person: str, name: str, mode: str, *, os_uids: list[int] | None = None,
+    home: Home,
+    person: str,
+    name: str,
+    mode: str,
+    *,
+    os_uids: list[int] | None = None,
     policy: dict[str, bytes] | None = None,
 ) -> str:
     """Make the home and write its first entries; gives the path of the person's token. Raises `HomeExists`, `HomeUnwritable`."""
@@ -54,7 +68,7 @@ def create(
         raise genesis.HomeExists(f"{home.root} is a home already.")
     genesis.make_folders(home)
     try:
-        files = dict(policy or policies.starter())
+        files = dict(policy or policies.read_folder(policies.STARTER))
         files["policy.toml"] = _with_mode(files["policy.toml"], mode)
         write_policy(home, files)
         log_key, permit_key = genesis.make_key(home.log_key), genesis.make_key(home.permit_key)
@@ -70,7 +84,12 @@ def create(
                 "os_uids": [os.getuid()] if os_uids is None else os_uids,
             }
             token = genesis.first_entries(
-                ledger, origin=origin, log_key=log_key, permit_key=permit_key, person=first, policy_files=files
+                ledger,
+                origin=origin,
+                log_key=log_key,
+                permit_key=permit_key,
+                person=first,
+                policy_files=files,
             )
         finally:
             ledger.close()

@@ -43,7 +43,9 @@ def list_people(home_path: str | None, person: str | None, as_json: bool) -> Non
         return
     for one in everybody:
         gone = "  (removed)" if one["removed"] else ""
-        click.echo(f"{one['id']:<20} groups: {', '.join(one['groups']) or '-'}  roles: {', '.join(one['roles'])}{gone}")
+        click.echo(
+            f"{one['id']:<20} groups: {', '.join(one['groups']) or '-'}  roles: {', '.join(one['roles'])}{gone}"
+        )
 
 
 @person.command("add")
@@ -51,7 +53,9 @@ def list_people(home_path: str | None, person: str | None, as_json: bool) -> Non
 @click.option("--name", default="", help="As shown.")
 @click.option("--group", "groups", multiple=True, help="A group whose stages they count for (repeat).")
 @click.option("--role", "roles", multiple=True, type=click.Choice(["member", "author", "auditor", "admin"]))
-@click.option("--os-uid", "os_uids", multiple=True, type=int, help="Operating-system account that is theirs (repeat).")
+@click.option(
+    "--os-uid", "os_uids", multiple=True, type=int, help="Operating-system account that is theirs (repeat)."
+)
 @home_option
 @as_option
 @json_option
@@ -66,7 +70,13 @@ def add(
     as_json: bool,
 ) -> None:
     """Enrol a person. Their token is printed once and stored only as a hash."""
-    body = {"id": person_id, "name": name, "groups": groups, "roles": roles or ("member",), "os_uids": os_uids}
+    body = {
+        "id": person_id,
+        "name": name,
+        "groups": groups,
+        "roles": roles or ("member",),
+        "os_uids": os_uids,
+    }
     made = connect(home_path, person).post("/v1/people", body)
     if as_json:
         click.echo(to_json(made))
@@ -144,7 +154,13 @@ def list_gates(home_path: str | None, person: str | None, as_json: bool) -> None
         return
     for one in gates:
         probe = one.get("probe")
-        shown = "not probed" if probe is None else "stopped the probe" if probe["stopped"] else "DID NOT STOP THE PROBE"
+        shown = (
+            "not probed"
+            if probe is None
+            else "stopped the probe"
+            if probe["stopped"]
+            else "DID NOT STOP THE PROBE"
+        )
         click.echo(f"{one['name']:<30} {one['assurance']:<12} {shown}")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from keyturn.cli.publish import publish
 from keyturn.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -232,3 +233,6 @@ def _show(why: Explanation) -> None:
         click.echo(f"  {visible(near.words)}")
         for difference in near.differences:
             click.echo("  " + visible(" ".join(difference.condition.split())))
+
+
+policy.add_command(publish)

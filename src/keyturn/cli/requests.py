@@ -21,7 +21,9 @@ class NotShown(KeyturnError):
     status = 428
     exit_code = ExitCode.USAGE
     not_done = "Nothing was approved and nothing ran."
-    next_step = "Run `keyturn show ID`, then approve with `--digest` and the first 12 or more characters it prints."
+    next_step = (
+        "Run `keyturn show ID`, then approve with `--digest` and the first 12 or more characters it prints."
+    )
 
 
 @click.command()
@@ -38,7 +40,9 @@ def requests(home_path: str | None, person: str | None, everything: bool, as_jso
     if not found:
         click.echo("Nothing is waiting.")
     for request in found:
-        click.echo(f"{request['id']}  {request['state']:<10} {_left(request):>8}  {reveal_text(request['sentence'])}")
+        click.echo(
+            f"{request['id']}  {request['state']:<10} {_left(request):>8}  {reveal_text(request['sentence'])}"
+        )
 
 
 @click.command()
@@ -66,8 +70,14 @@ def describe(view: dict[str, Any]) -> str:
         f"  in {view['cwd']}  at {view['gate']} ({view['assurance']})",
         f"  asked by {(who.get('agent') or {}).get('name', 'policy author')} for {human}: {reveal_text(instruction)}",
         *(f"  held: {reveal_text(reason)}" for reason in view["decision"]["reasons"]),
-        *(f"  needs {s['need']} of {s['group']}, has {s['have']}; may still decide: {', '.join(s['who']) or 'nobody'}" for s in view["stages"]),
-        *(f"  {a['person']}: {a['choice']} {reveal_text(a['reason'])} (entry {a['entry']})" for a in view["approvals"]),
+        *(
+            f"  needs {s['need']} of {s['group']}, has {s['have']}; may still decide: {', '.join(s['who']) or 'nobody'}"
+            for s in view["stages"]
+        ),
+        *(
+            f"  {a['person']}: {a['choice']} {reveal_text(a['reason'])} (entry {a['entry']})"
+            for a in view["approvals"]
+        ),
         f"  digest {view['digest']}",
     ]
     if view["may_decide"]:
@@ -80,9 +90,13 @@ def describe(view: dict[str, Any]) -> str:
 @home_option
 @as_option
 @click.option("--reason", default="", help="Why.")
-@click.option("--digest", help="Digest that `keyturn show` printed (12 characters or more): proof that you looked.")
+@click.option(
+    "--digest", help="Digest that `keyturn show` printed (12 characters or more): proof that you looked."
+)
 @json_option
-def approve(request: str, home_path: str | None, person: str | None, reason: str, digest: str | None, as_json: bool) -> None:
+def approve(
+    request: str, home_path: str | None, person: str | None, reason: str, digest: str | None, as_json: bool
+) -> None:
     """Approve a request: exactly the bytes that `keyturn show` shows."""
     client = connect(home_path, person)
     view = client.get(f"/v1/requests/{request}")
@@ -91,7 +105,9 @@ def approve(request: str, home_path: str | None, person: str | None, reason: str
             raise NotShown("An approval needs to know which bytes you saw.")
         click.echo(describe(view))
         click.confirm("Approve exactly this?", abort=True)
-    elif len(digest.removeprefix("sha256:")) < 12 or not view["digest"].startswith("sha256:" + digest.removeprefix("sha256:")):
+    elif len(digest.removeprefix("sha256:")) < 12 or not view["digest"].startswith(
+        "sha256:" + digest.removeprefix("sha256:")
+    ):
         raise NotShown(f"{digest} is not the digest of {request}.")
     _decide(client, view, "approve", reason, as_json)
 
@@ -114,7 +130,9 @@ def _decide(client: Client, view: dict[str, Any], choice: str, reason: str, as_j
     if as_json:
         click.echo(to_json(after))
         return
-    click.echo(f"{after['id']} is {after['state']}; your decision is entry {after['approvals'][-1]['entry']}.")
+    click.echo(
+        f"{after['id']} is {after['state']}; your decision is entry {after['approvals'][-1]['entry']}."
+    )
 
 
 @click.command()

@@ -23,7 +23,9 @@ from keyturn.home import Home
 
 Tell = Callable[[str], None]
 
-STORIES = {"tidy": "A coding agent tidies a project: some of it runs, some of it waits, some of it never will."}
+STORIES = {
+    "tidy": "A coding agent tidies a project: some of it runs, some of it waits, some of it never will."
+}
 
 TAMPER = """
 import sqlite3, sys
@@ -64,7 +66,9 @@ def _play(scratch: Path, tell: Tell, unattended: bool, export: Path | None) -> d
     create(home, "dana", "Dana, the developer", "enforce")
     with serving(home) as url:
         dana = Client(home, (home.tokens / "dana").read_text().strip())
-        made = dana.post("/v1/people", {"id": "riley", "name": "Riley, who reviews", "groups": ["reviewers", "policy"]})
+        made = dana.post(
+            "/v1/people", {"id": "riley", "name": "Riley, who reviews", "groups": ["reviewers", "policy"]}
+        )
         riley = Client(home, made["token"])
         (home.tokens / "riley").write_text(made["token"], encoding="utf-8")
         (home.tokens / "riley").chmod(0o600)
@@ -76,7 +80,9 @@ def _play(scratch: Path, tell: Tell, unattended: bool, export: Path | None) -> d
         tell(f"Exported the log to {export}.")
     tamper(home, tell)
     verify(home, tell, expect=ExitCode.DAMAGED)
-    tell("That is the demonstration. Your own: `keyturn init`, `keyturn serve`, `keyturn hook install claude-code`.")
+    tell(
+        "That is the demonstration. Your own: `keyturn init`, `keyturn serve`, `keyturn hook install claude-code`."
+    )
     return counts
 
 
@@ -88,11 +94,23 @@ def make_project(scratch: Path) -> Path:
     (work / "build" / "old.o").write_bytes(b"\0" * 64)
     if shutil.which("git"):
         quiet = {"check": True, "capture_output": True, "cwd": work}
-        subprocess.run(["git", "init", "-q", "--bare", str(scratch / "remote.git")], check=True, capture_output=True)
+        subprocess.run(
+            ["git", "init", "-q", "--bare", str(scratch / "remote.git")], check=True, capture_output=True
+        )
         for command in (
             ["git", "init", "-q"],
             ["git", "add", "README.md"],
-            ["git", "-c", "user.name=Dana", "-c", "user.email=dana@example.test", "commit", "-q", "-m", "First"],
+            [
+                "git",
+                "-c",
+                "user.name=Dana",
+                "-c",
+                "user.email=dana@example.test",
+                "commit",
+                "-q",
+                "-m",
+                "First",
+            ],
             ["git", "remote", "add", "origin", str(scratch / "remote.git")],
         ):
             subprocess.run(command, **quiet)  # type: ignore[call-overload]
@@ -136,7 +154,15 @@ def introduce(tell: Tell, home: Home, url: str, riley: Client, unattended: bool)
 
 def watch(home: Home, work: Path, tell: Tell, riley: Client, unattended: bool) -> dict[str, object]:
     """Let the agent work and tell what it does."""
-    hook = [sys.executable, "-I", "-S", str(hook_client.__file__), "claude-code", "{event}", str(home.gate_socket)]
+    hook = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(hook_client.__file__),
+        "claude-code",
+        "{event}",
+        str(home.gate_socket),
+    ]
     reviewer = Reviewer(riley, tell) if unattended else None
     if reviewer is not None:
         reviewer.start()
@@ -166,7 +192,11 @@ def _tell_lines(lines: IO[str], tell: Tell, counts: dict[str, int], unattended: 
         said = json.loads(line)
         if said["agent"] in counts:
             counts[said["agent"]] += 1
-        words = said["words"].encode("unicode_escape").decode() if not said["words"].isprintable() else said["words"]
+        words = (
+            said["words"].encode("unicode_escape").decode()
+            if not said["words"].isprintable()
+            else said["words"]
+        )
         tell(f"agent {marks[said['agent']]} {words}")
 
 
@@ -183,7 +213,9 @@ def tamper(home: Home, tell: Tell) -> None:
     )
     if ran.returncode != 0:
         raise DemoFailed(f"The ledger could not be altered: {ran.stderr[-300:]}")
-    tell(f"Now somebody alters entry {ran.stdout.strip()} in the database, behind Keyturn's back: one byte of an approval.")
+    tell(
+        f"Now somebody alters entry {ran.stdout.strip()} in the database, behind Keyturn's back: one byte of an approval."
+    )
 
 
 def run_keyturn(home: Home, *arguments: str, expect: int) -> str:
@@ -195,5 +227,7 @@ def run_keyturn(home: Home, *arguments: str, expect: int) -> str:
         check=False,
     )
     if ran.returncode != expect:
-        raise DemoFailed(f"`keyturn {' '.join(arguments)}` ended with {ran.returncode}, not {expect}: {ran.stderr[-400:]}")
+        raise DemoFailed(
+            f"`keyturn {' '.join(arguments)}` ended with {ran.returncode}, not {expect}: {ran.stderr[-400:]}"
+        )
     return ran.stdout + ran.stderr

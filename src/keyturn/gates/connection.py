@@ -3,7 +3,7 @@
 Rules kept here:
 
 - Nobody to ask means no: when the server can't be reached within `patience`, `Unreachable` is raised and nothing runs.
-- A held request outlives the server's process: `settle` reconnects and waits on, until people decided or the request expired.
+- A held request outlives the server's process: `RemoteService.wait` reconnects and waits on.
 - What isn't an answer (junk, another id, too long a frame) is an error, never an allow.
 """
 
@@ -16,14 +16,15 @@ import struct
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from keyturn.actions import Action, Agent, Gate, Human, Text
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates import protocol as wire
-from keyturn.service import words
-from keyturn.service.model import Outcome
+from keyturn.resources import Surroundings
+from keyturn.service.model import Outcome, Receipt, RequestView, SessionView
 
 PATIENCE = 5.0
 """Seconds that a new question waits for a server that is just being restarted."""
@@ -31,8 +32,7 @@ PATIENCE = 5.0
 WAIT_SLICE = 25.0
 """Seconds of one wait on the server: short enough that a dead connection is noticed."""
 
-GRACE = 60.0
-"""Seconds after a request's deadline in which the server may still come back and say how it ended."""
+V = TypeVar("V")
 
 _LENGTH = struct.Struct(">I")
 _ENCODER = msgspec.msgpack.Encoder()
@@ -58,7 +58,9 @@ class ServerSaid(KeyturnError):
     next_step = "Follow the server's words."
 
     def __init__(self, said: dict[str, Any]) -> None:
-        super().__init__(str(said.get("happened", "The server refused.")), next_step=str(said.get("next", "")) or None)
+        super().__init__(
+            str(said.get("happened", "The server refused.")), next_step=str(said.get("next", "")) or None
+        )
         self.said = said
 
     @property
@@ -77,7 +79,10 @@ class NotAnAnswer(KeyturnError):
 
 
 class Connection:
-    """One connection to the gates' socket at *path*; many questions at once, reconnecting when it must."""
+    """One connection to the gates' socket at *path*; many questions at once, reconnecting when it must.
+
+    `clock` gives seconds since 1970.
+    """
 
     def __init__(
         self,
@@ -90,7 +95,7 @@ class Connection:
         self._path = path
         self._patience = patience
         self._sleep = sleep
-        self._clock = clock
+        self.clock = clock
         self._ids = itertools.count(1)
         self._pending: dict[int, asyncio.Future[wire.Answer]] = {}
         self._writer: asyncio.StreamWriter | None = None
@@ -102,13 +107,13 @@ class Connection:
 
         A question whose connection broke is asked again until *patience* seconds (default: the connection's) are over.
         """
-        limit = self._clock() + (self._patience if patience is None else patience)
+        limit = self.clock() + (self._patience if patience is None else patience)
         pause = 0.05
         while True:
             try:
                 return await self._ask_once(make)
             except OSError as error:
-                if self._clock() >= limit:
+                if self.clock() >= limit:
                     raise Unreachable(f"Keyturn can't be reached at {self._path}.") from error
             await self._sleep(pause)
             pause = min(pause * 2, 2.0)
@@ -118,7 +123,9 @@ class Connection:
         number = next(self._ids)
         body = b"M" + _ENCODER.encode(make(number))
         if len(body) > wire.MAX_FRAME:
-            raise ServerSaid({"code": "input.too_large", "happened": f"The question has {len(body):,} bytes."})
+            raise ServerSaid(
+                {"code": "input.too_large", "happened": f"The question has {len(body):,} bytes."}
+            )
         future: asyncio.Future[wire.Answer] = asyncio.get_running_loop().create_future()
         self._pending[number] = future
         try:
@@ -130,43 +137,6 @@ class Connection:
         if answer.error is not None:
             raise ServerSaid(answer.error)
         return answer
-
-    async def settle(self, outcome: Outcome, gate: str) -> Outcome:
-        """*outcome* itself, or, when it is held, what came of it: `run` once approved and claimed, else `refuse`.
-
-        Waits as long as people need, over restarts of the server; the deadline is the request's own.
-        """
-        if outcome.verdict != "hold":
-            return outcome
-        request = outcome.request
-        if request is None:
-            return _refused(outcome, "held, but without a request that anybody could approve. Nothing ran.")
-        while True:
-            left = self._left(outcome)
-            try:
-                answer = await self.ask(lambda n: wire.Wait(n, request, WAIT_SLICE), patience=left)
-            except Unreachable:
-                return _refused(outcome, "expired: Keyturn was away when the time to approve it ran out. Nothing ran.")
-            seen = answer.request
-            if seen is None:
-                raise NotAnAnswer("The server answered a wait without a request.")
-            if seen.state == "approved":
-                return await self._claim(outcome, request, gate)
-            if seen.state != "waiting":
-                return _refused(outcome, words.ended({"state": seen.state, "ended_why": seen.ended_why}))
-
-    async def _claim(self, outcome: Outcome, request: str, gate: str) -> Outcome:
-        answer = await self.ask(
-            lambda n: wire.Claim(n, request, outcome.digest, gate, consume=True), patience=self._left(outcome)
-        )
-        if answer.outcome is None:
-            raise NotAnAnswer("The server answered a claim without an outcome.")
-        return answer.outcome
-
-    def _left(self, outcome: Outcome) -> float:
-        if outcome.expires is None:
-            return GRACE
-        return max(0.0, outcome.expires / 1000 - self._clock()) + GRACE
 
     async def close(self) -> None:
         """Hang up. Questions still open end as `OSError` in their tasks, thus as no."""
@@ -230,5 +200,73 @@ def _error_of(body: bytes) -> dict[str, Any]:
     return said if isinstance(said, dict) else {"happened": "The server refused without words."}
 
 
-def _refused(outcome: Outcome, why: str) -> Outcome:
-    return msgspec.structs.replace(outcome, verdict="refuse", words=why)
+class RemoteService:
+    """What a gate outside the server uses of `Service`, over a `Connection`. Same names, same meaning, same refusals."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def open_session(
+        self,
+        *,
+        agent: Agent,
+        human: Human | None,
+        gate: Gate,
+        cwd: str,
+        client_session: str = "",
+        parents: tuple[str, ...] = (),
+        definition: str | None = None,
+        pid: int | None = None,
+    ) -> SessionView:
+        """See `Service.open_session`. The server takes the human from the socket, whatever *human* says."""
+        answer = await self._connection.ask(
+            lambda n: wire.OpenSession(n, agent, gate, cwd, human, client_session, parents, definition, pid)
+        )
+        return _there(answer.session)
+
+    async def close_session(self, session: str, why: str = "") -> SessionView:
+        """See `Service.close_session`."""
+        return _there((await self._connection.ask(lambda n: wire.CloseSession(n, session, why))).session)
+
+    async def instruct(self, session: str, instruction: Text) -> None:
+        """See `Service.instruct`."""
+        await self._connection.ask(lambda n: wire.Instruct(n, session, instruction))
+
+    async def authorize(self, action: Action, around: Surroundings, *, consume: bool = False) -> Outcome:
+        """See `Service.authorize`."""
+        return _there(
+            (await self._connection.ask(lambda n: wire.Authorize(n, action, around, consume))).outcome
+        )
+
+    async def wait(self, request: str, timeout: float) -> RequestView:
+        """See `Service.wait`: over as many connections and servers as *timeout* seconds bring."""
+        clock = self._connection.clock
+        until = clock() + timeout
+        while True:
+            left = max(0.0, until - clock())
+            piece = min(left, WAIT_SLICE)
+            asked = lambda n, piece=piece: wire.Wait(n, request, piece)  # noqa: E731
+            seen = _there((await self._connection.ask(asked, patience=left)).request)
+            if seen.state != "waiting" or clock() >= until:
+                return seen
+
+    async def claim(self, request: str, digest: str, gate: str, *, consume: bool = False) -> Outcome:
+        """See `Service.claim`."""
+        answer = await self._connection.ask(lambda n: wire.Claim(n, request, digest, gate, consume))
+        return _there(answer.outcome)
+
+    async def consume(self, token: str, digest: str, gate: str) -> str:
+        """See `Service.consume`. Asked once only: a permit whose use was not confirmed must not be used."""
+        return _there(
+            (await self._connection.ask(lambda n: wire.Consume(n, token, digest, gate), patience=0)).action
+        )
+
+    async def report(self, receipt: Receipt) -> None:
+        """See `Service.report`."""
+        await self._connection.ask(lambda n: wire.Report(n, receipt))
+
+
+def _there(value: V | None) -> V:
+    if value is None:
+        raise NotAnAnswer("The server's answer lacks what was asked for.")
+    return value

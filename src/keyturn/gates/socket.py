@@ -92,7 +92,7 @@ class GateConnection(asyncio.Protocol):
     async def _message(self, body: bytes) -> wire.Answer:
         try:
             ask = _DECODER.decode(body)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise Malformed(f"The message is not one that is known: {error}.") from error
         try:
             return await self._handle(ask)

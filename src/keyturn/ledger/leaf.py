@@ -16,6 +16,7 @@ import binascii
 import os
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ SALT_CHARACTERS = 22
 DIGEST_CHARACTERS = 43
 MAX_NAME = 64
 MAX_SESSION = 128
-_URLSAFE = bytes.maketrans(b"+/", b"-_")
+URLSAFE = bytes.maketrans(b"+/", b"-_")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _RESERVED = frozenset({"_sd", "_sd_alg", "..."})
 _b64 = binascii.b2a_base64
@@ -91,7 +92,7 @@ def make(draft: Draft, index: int, time: int, n: int | None, salts: Salts = os.u
     blobs = _own_blobs(draft.blobs) if draft.blobs else {}
     fields, disclosures, digests = _disclose(draft.fields, blobs, salts)
     quoted = b'["' + b'","'.join(digests) + b'"]' if digests else b"[]"
-    place = b',"n":%d,"session":%b,"time":' % (n, _session(session)) if session is not None else b',"time":'
+    place = _place(session, n)
     leaf = b'{"_sd":%b,"_sd_alg":"sha-256","index":%d%b%d,"type":"%b","v":1}' % (
         quoted,
         index,
@@ -100,7 +101,9 @@ def make(draft: Draft, index: int, time: int, n: int | None, salts: Salts = os.u
         draft.type.encode(),
     )
     if len(leaf) > MAX_LEAF_BYTES:
-        raise EntryTooLarge(f"The entry has {len(digests)} fields, its leaf {len(leaf)} bytes; {MAX_LEAF_BYTES} is the limit.")
+        raise EntryTooLarge(
+            f"The entry has {len(digests)} fields, its leaf {len(leaf)} bytes; {MAX_LEAF_BYTES} is the limit."
+        )
     joined = '","'.join(disclosures)
     stored = StoredEntry(
         index,
@@ -113,6 +116,13 @@ def make(draft: Draft, index: int, time: int, n: int | None, salts: Salts = os.u
         draft.once,
     )
     return Made(Entry(index, time, draft.type, leaf, tuple(disclosures), fields, session, n), stored, blobs)
+
+
+def _place(session: str | None, n: int | None) -> bytes:
+    """The middle of a leaf: where it stands in its session, if it is in one."""
+    if session is None or n is None:
+        return b',"time":'
+    return b',"n":%d,"session":%b,"time":' % (n, _session(session))
 
 
 def _disclose(
@@ -131,13 +141,13 @@ def _disclose(
         if len(data) > MAX_FIELD_BYTES:
             plain, data = _outside(data, blobs)
         fields[name] = plain
-        salt = _b64(fresh[at : at + SALT_BYTES], newline=False)[:SALT_CHARACTERS].translate(_URLSAFE)
+        salt = _b64(fresh[at : at + SALT_BYTES], newline=False)[:SALT_CHARACTERS].translate(URLSAFE)
         at += SALT_BYTES
         parts.append(_b64(b'["' + salt + b'",' + quoted + b"," + data + b"]", newline=False).rstrip(b"="))
     # one translate for all: neither a quote nor a comma is touched by it
-    raw = b",".join(parts).translate(_URLSAFE)
+    raw = b",".join(parts).translate(URLSAFE)
     digests = [_b64(sha256(part).digest(), newline=False)[:DIGEST_CHARACTERS] for part in raw.split(b",")]
-    sorted_digests = sorted(b",".join(digests).translate(_URLSAFE).split(b","))
+    sorted_digests = sorted(b",".join(digests).translate(URLSAFE).split(b","))
     return fields, raw.decode("ascii").split(","), sorted_digests
 
 
@@ -157,8 +167,15 @@ def _own_blobs(blobs: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def _name(name: str) -> bytes:
     """A field's name as JSON, remembered: names come from the program, not from its input."""
-    if not isinstance(name, str) or not name.isascii() or not name.isprintable() or not 0 < len(name) <= MAX_NAME:
-        raise DraftMalformed(f"A field's name is 1 to {MAX_NAME} printable ASCII characters; {str(name)[:80]!r} is not.")
+    if (
+        not isinstance(name, str)
+        or not name.isascii()
+        or not name.isprintable()
+        or not 0 < len(name) <= MAX_NAME
+    ):
+        raise DraftMalformed(
+            f"A field's name is 1 to {MAX_NAME} printable ASCII characters; {str(name)[:80]!r} is not."
+        )
     if name in _RESERVED:
         raise DraftMalformed(f"The field name {name!r} is reserved (RFC 9901 §4.1).")
     return _remember(_names, name)
@@ -168,9 +185,16 @@ def _session(session: str) -> bytes:
     known = _sessions.get(session)
     if known:
         return known
-    if not session.isascii() or not session.isprintable() or not 0 < len(session) <= MAX_SESSION:
-        raise DraftMalformed(f"A session id is 1 to {MAX_SESSION} printable ASCII characters; {session[:80]!r} is not.")
+    check_session(session)
     return _remember(_sessions, session)
+
+
+def check_session(session: str) -> None:
+    """Raises `DraftMalformed` for a session id that a leaf can't carry."""
+    if not session.isascii() or not session.isprintable() or not 0 < len(session) <= MAX_SESSION:
+        raise DraftMalformed(
+            f"A session id is 1 to {MAX_SESSION} printable ASCII characters; {session[:80]!r} is not."
+        )
 
 
 def _remember(cache: dict[str, bytes], text: str) -> bytes:
@@ -190,7 +214,9 @@ def read_header(leaf: bytes) -> Header:
     if header.v != VERSION:
         _check_version(leaf)
     if header.type not in ENTRY_TYPES:
-        raise UnknownType(f"Entry {header.index} has the type {header.type[:80]!r}, which this version does not know.")
+        raise UnknownType(
+            f"Entry {header.index} has the type {header.type[:80]!r}, which this version does not know."
+        )
     return header
 
 
@@ -202,9 +228,11 @@ def read_strictly(leaf: bytes) -> Header:
     if header._sd_alg != "sha-256":
         raise EntryMalformed(f"Entry {header.index} names the digest algorithm {header._sd_alg[:40]!r}.")
     if (header.session is None) != (header.n is None):
-        raise EntryMalformed(f"Entry {header.index} has a session without a number or a number without a session.")
+        raise EntryMalformed(
+            f"Entry {header.index} has a session without a number or a number without a session."
+        )
     digests = header._sd
-    if any(left >= right for left, right in zip(digests, digests[1:], strict=False)):
+    if any(left >= right for left, right in pairwise(digests)):
         raise EntryMalformed(f"The digests of entry {header.index} are not sorted and distinct.")
     if any(len(digest) != DIGEST_CHARACTERS for digest in digests):
         raise EntryMalformed(f"Entry {header.index} has a digest that is not 43 characters of base64url.")
@@ -221,14 +249,16 @@ def read_disclosure(text: str) -> Disclosure:
         item = values.decode(decoded)
     except (binascii.Error, msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise EntryMalformed("A disclosure is not base64url of JSON.") from error
-    if not (isinstance(item, list) and len(item) == 3 and isinstance(item[0], str) and isinstance(item[1], str)):
+    if not (
+        isinstance(item, list) and len(item) == 3 and isinstance(item[0], str) and isinstance(item[1], str)
+    ):
         raise EntryMalformed("A disclosure is not [salt, name, value].")
     return Disclosure(item[0], item[1], item[2], digest_of(data))
 
 
 def digest_of(disclosure: bytes) -> str:
     """The digest of a disclosure (ASCII) as it stands in a leaf."""
-    return _b64(sha256(disclosure).digest(), newline=False)[:DIGEST_CHARACTERS].translate(_URLSAFE).decode()
+    return _b64(sha256(disclosure).digest(), newline=False)[:DIGEST_CHARACTERS].translate(URLSAFE).decode()
 
 
 def disclosures_of(stored: bytes) -> tuple[str, ...]:
@@ -251,7 +281,9 @@ def open_fields(header: Header, disclosures: Sequence[str]) -> dict[str, Any]:
     for text in disclosures:
         one = read_disclosure(text)
         if one.digest not in committed:
-            raise EntryMalformed(f"Entry {header.index} has a disclosure of {one.name[:80]!r} that its leaf does not commit to.")
+            raise EntryMalformed(
+                f"Entry {header.index} has a disclosure of {one.name[:80]!r} that its leaf does not commit to."
+            )
         if one.name in fields:
             raise EntryMalformed(f"Entry {header.index} discloses {one.name[:80]!r} twice.")
         fields[one.name] = one.value
@@ -302,7 +334,9 @@ def _check_version(leaf: bytes) -> None:
         return
     if isinstance(members, dict) and "v" in members and members["v"] != VERSION:
         where = members.get("index", "?")
-        raise UnknownVersion(f"Entry {where} has format version {str(members['v'])[:40]}; this program reads version {VERSION}.")
+        raise UnknownVersion(
+            f"Entry {where} has format version {str(members['v'])[:40]}; this program reads version {VERSION}."
+        )
 
 
 __all__ = [

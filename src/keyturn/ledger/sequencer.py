@@ -21,13 +21,13 @@ from msgspec import Struct
 
 from keyturn.ledger import checkpoint, leaf
 from keyturn.ledger.checkpoint import Signer
-from keyturn.ledger.entries import Draft, Entry, Fold, Plan, Put
+from keyturn.ledger.entries import Draft, Entry, Fold, Plan
 from keyturn.ledger.errors import AlreadyDone, DraftMalformed, LedgerDamaged, NoteInvalid, WrongKey
 from keyturn.ledger.leaf import Made
-from keyturn.ledger.merkle import leaf_hash
+from keyturn.ledger.merkle import HASH_BYTES, leaf_hash
 from keyturn.ledger.rows import Overlay, RowCache
 from keyturn.ledger.storage import Batch, Store
-from keyturn.ledger.tiles import HASH_BYTES, WIDTH, Tree, load_tree
+from keyturn.ledger.tiles import WIDTH, Tree, load_tree
 
 CLOCK_TOLERANCE = 1_000
 """How far (ms) the wall clock may be behind the log without a word: clock discipline, not a jump."""
@@ -168,6 +168,8 @@ class Sequencer:
         try:
             drafts = plan(work.overlay) if callable(plan) else plan
             return self._run(work, drafts, known)
+        except StopIteration as error:  # no future takes one
+            return RuntimeError(f"the plan raised {error!r}")
         except Exception as error:  # a plan's own errors are its caller's answer
             return error
 
@@ -225,14 +227,6 @@ class Sequencer:
     def _last(self, session: str) -> int:
         n = self._sessions.get(session)
         if n is None:
+            leaf.check_session(session)
             n = self._sessions[session] = self._store.session_last(session)
         return n
-
-
-def refold(entry: Entry, overlay: Overlay, fold: Fold) -> list[Put]:
-    """Fold one entry of the past as it was folded when it was new."""
-    overlay.mark()
-    puts = list(fold(entry, overlay))
-    for put in puts:
-        overlay.put(put)
-    return puts

@@ -54,6 +54,10 @@ class Store(Protocol):
         """Entries with start ≤ index < end, in order, streaming."""
         ...
 
+    def leaves(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """(index, leaf) of entries with start ≤ index < end, in order, streaming: without reading their disclosures."""
+        ...
+
     def once(self, keys: Sequence[str]) -> dict[str, int]:
         """Which of *keys* are in the log, with the entry's index."""
         ...

@@ -159,7 +159,8 @@ def bundle(leaves: Iterable[bytes]) -> bytes:
 
 def unbundle(data: bytes) -> list[bytes]:
     """The entries of a bundle. Raises `LedgerDamaged` when a length points outside of it."""
-    leaves, at, end = [], 0, len(data)
+    leaves: list[bytes] = []
+    at, end = 0, len(data)
     while at < end:
         size = int.from_bytes(data[at : at + 2], "big")
         at += 2
@@ -170,4 +171,4 @@ def unbundle(data: bytes) -> list[bytes]:
     return leaves
 
 
-assert MAX_LEAF_BYTES == 0xFFFF  # noqa: S101 — what the uint16 lengths of a bundle can say
+assert MAX_LEAF_BYTES == 0xFFFF  # what the uint16 lengths of a bundle can say

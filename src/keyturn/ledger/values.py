@@ -24,7 +24,7 @@ def _plain(depth: int) -> Any:
     scalar = Union[None, bool, _Int, str]  # noqa: UP007 — built at run time
     if depth == 0:
         return scalar
-    inner = _plain(depth - 1)
+    inner: Any = _plain(depth - 1)
     return Union[scalar, list[inner], dict[str, inner]]  # noqa: UP007
 
 

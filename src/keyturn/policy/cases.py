@@ -15,7 +15,6 @@ from typing import Any, get_args
 
 from msgspec import Struct
 
-from keyturn import readers
 from keyturn.actions import Assurance, Content, FileEdit, HttpRequest, Reading, Shell, ToolCall, content_kind
 from keyturn.policy.decision import Decision, Facts, Verdict
 from keyturn.policy.engine import Policy, enforced
@@ -195,6 +194,8 @@ def _facts(table: Table, entry: Mapping[str, Any]) -> Facts:
 
 
 def _try(policy: Policy, case: Case) -> Result:
+    from keyturn import readers  # named late: deciding needs no reader, only trying cases does
+
     reading = readers.read(case.content, case.around)
     decision = policy.decide(content_kind(case.content), reading, case.facts)
     return Result(case, reading, decision, _wrong(case, decision))

@@ -153,8 +153,10 @@ def chunks(source: Source) -> tuple[list[Chunk], list[Problem]]:
                     message = f"brackets are nested more than {MAX_NESTING} deep"
                     return found, [source.problem(token.start, token.end, message)]
             elif token.text in _CLOSE:
-                if not stack or _OPEN[stack[-1].text] != token.text:
+                if not any(_OPEN[opened.text] == token.text for opened in stack):
                     return found, [source.problem(token.start, token.end, f"`{token.text}` closes nothing")]
+                if _OPEN[stack[-1].text] != token.text:
+                    return found, [_never_closed(source, stack[-1])]
                 stack.pop()
             operators += token.text in _NESTING
         if operators > MAX_OPERATORS:
@@ -165,12 +167,15 @@ def chunks(source: Source) -> tuple[list[Chunk], list[Problem]]:
             found.append(Chunk(source, tuple(current)))
             current, operators = [], 0
     if stack:
-        token = stack[-1]
-        return found, [source.problem(token.start, token.end, f"`{token.text}` is never closed")]
+        return found, [_never_closed(source, stack[-1])]
     if current:
         token = current[-1]
         return found, [source.problem(token.start, token.end, "the rule does not end", "end it with `;`")]
     return found, []
+
+
+def _never_closed(source: Source, token: Token) -> Problem:
+    return source.problem(token.start, token.end, f"`{token.text}` is never closed")
 
 
 def _outside_brackets(tokens: Sequence[Token]) -> Iterator[tuple[int, Token]]:

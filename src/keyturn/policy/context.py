@@ -16,6 +16,13 @@ from keyturn.policy.decision import Facts
 _PATH_ZONES = frozenset(
     ("workspace", "temporary", "system", "home", "outside", "keyturn", "device", "code", "unknown")
 )
+_HOMES = frozenset(("home", "Users"))
+_TOP_FOLDERS = frozenset(
+    (
+        "bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "media", "mnt", "opt", "proc", "root", "run",
+        "sbin", "srv", "sys", "usr", "var", "Applications", "Library", "System", "Users", "Volumes", "private",
+    )
+)  # fmt: skip
 _HOST_ZONES = frozenset(("network", "loopback"))
 
 
@@ -24,6 +31,7 @@ def whole(steps: Sequence[Step]) -> dict[str, Any]:
     effects = [effect for step in steps for effect in step.effects]
     return {
         "effects": _unique(effect.key for effect in effects),
+        "labelled": _unique(f"{effect.verb}:{label}" for effect in effects for label in effect.labels),
         "labels": _unique(label for effect in effects for label in effect.labels),
         "programs": _unique(step.program for step in steps),
         "steps": len(steps),
@@ -59,6 +67,7 @@ def step_part(kind: str, step: Step, reading: Reading) -> dict[str, Any]:
         "labels": labels,
         "paths": _unique(e.what for e in effects if e.zone in _PATH_ZONES and e.what.startswith("/")),
         "hosts": _unique(e.what for e in effects if e.zone in _HOST_ZONES),
+        "sweeping": _unique(effect.verb for effect in effects if is_sweeping(effect.what)),
         "complete": step.complete and reading.complete,
     }
     if kind == "file":
@@ -72,6 +81,19 @@ def step_part(kind: str, step: Step, reading: Reading) -> dict[str, Any]:
         part["host"] = next((e.what for e in effects if e.zone in _HOST_ZONES), "")
         part["path"] = _url_path(step.argv[-1] if step.argv else "")
     return part
+
+
+def is_sweeping(path: str) -> bool:
+    """Whether absolute *path* (or the pattern `…/*`) is the root, a top folder of a system, or a whole home."""
+    bare = path.rstrip("/") if path.startswith("/") else path
+    while bare.endswith(("/*", "/.*", "/.")):
+        bare = bare.rpartition("/")[0]
+    if not bare:
+        return path.startswith("/")
+    parts = bare.split("/")[1:]
+    if len(parts) == 1:
+        return parts[0] in _TOP_FOLDERS
+    return len(parts) == 2 and parts[0] in _HOMES
 
 
 def tool_name(step: Step) -> tuple[str, str]:

@@ -200,11 +200,11 @@ def _evaluate(slice_: Slice, request: dict[str, Any], entities: cedarpy.Entities
     """One step against its slice. Whatever goes wrong inside the evaluator holds, and says so."""
     try:
         result = cedarpy.is_authorized(request, slice_.handle, entities)
-        matched = tuple(slice_.named(name) for name in result.diagnostics.reasons)
+        matched = slice_.named(result.diagnostics.reasons)
     except (LookupError, ValueError) as error:
         return StepAnswer("hold", failed=f"the policy engine failed ({error})")
     verdict: Verdict = max((rule.verdict for rule in matched), key=_STRICTNESS.__getitem__, default="hold")
-    failed = "; ".join(str(error) for error in result.diagnostics.errors)
+    failed = "; ".join(sorted(map(str, result.diagnostics.errors)))
     if failed or result.decision is cedarpy.Decision.NoDecision:
         stays: Verdict = "refuse" if verdict == "refuse" else "hold"
         return StepAnswer(stays, matched, failed=failed or "the policy engine gave no decision")

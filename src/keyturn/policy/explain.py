@@ -105,12 +105,11 @@ def matched_text(content: Content, reading: Reading, number: int) -> str:
 
 def _nearest(policy: Policy, kind: str, reading: Reading, facts: Facts, decision: Decision) -> Nearest | None:
     answers = enforced(policy).answers(kind, reading, facts)
-    if len(answers) != len(reading.steps):
+    if not answers or len(answers) != len(reading.steps):
         return None
     strict = [n for n, answer in enumerate(answers) if answer.verdict == decision.would]
-    if not strict:
-        return None
-    number = strict[0]
+    unread = [n for n, step in enumerate(reading.steps) if not step.complete]
+    number = next(iter(strict or unread), 0)
     step = reading.steps[number]
     shared = context.facts_part(facts) | {"whole": context.whole(reading.steps)}
     values = context.step_part(kind, step, reading) | shared

@@ -20,6 +20,7 @@ from keyturn.policy.vocabulary import Words
 
 MAX_RULES = 20_000
 _ID = re.compile(r"[a-z][a-z0-9._-]{0,79}", re.ASCII)
+_ABSENT = re.compile(r'attribute `([^`]*)` in context for Action::"\w+" not found')
 _QUOTED = re.compile(r"`([^`]*)`|'([^']+)'")
 
 
@@ -225,6 +226,9 @@ def _validate(rules: Sequence[Rule], source: Source) -> Iterator[Problem]:
 def _located(chunk: Chunk, error: str) -> Problem:
     """Cedar's message (which has no position), at the place it speaks of."""
     message = re.sub(r"^for policy `policy\d+`, ", "", error)
+    absent = _ABSENT.fullmatch(message)
+    if absent is not None:
+        return _absent(chunk, absent[1].rpartition(".")[2])
     named = [quoted or single for quoted, single in _QUOTED.findall(message)]
     if message.startswith("invalid "):
         named.append(message.rpartition(": ")[2])
@@ -237,6 +241,18 @@ def _located(chunk: Chunk, error: str) -> Problem:
         if _part_is_wrong(chunk, part.kind, part.text):
             return chunk.source.problem(part.start, part.end, message)
     return _at(chunk, chunk.head, message)
+
+
+def _absent(chunk: Chunk, attribute: str) -> Problem:
+    """An attribute that none of the rule's kinds, or only some of them, have."""
+    token = _token_for(chunk, attribute) or chunk.head
+    kinds = [kind for kind, own in vocabulary.CONTEXT_OF_KIND.items() if attribute in own]
+    if not kinds:
+        hint = nearest(attribute, vocabulary.attribute_names())
+        return _at(chunk, token, f'there is no attribute "{attribute}"', hint)
+    listed = ", ".join(f'Action::"{kind}"' for kind in kinds)
+    hint = f"write action == {listed}" if len(kinds) == 1 else f"write action in [{listed}]"
+    return _at(chunk, token, f'only some actions of this rule have "{attribute}"', hint)
 
 
 def _word_in(name: str) -> str:

@@ -7,7 +7,7 @@ Handles are parsed once for each distinct selection and kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cedarpy
 
@@ -24,12 +24,12 @@ class Slice:
         self.rules = tuple(rules)
         self.handle = cedarpy.PolicySet.from_str("\n".join(rule.chunk.text for rule in rules))
 
-    def named(self, policy_id: str) -> Rule:
-        """The rule Cedar speaks of. Raises `LookupError` or `ValueError` for an id that is none of ours."""
-        number = int(policy_id.removeprefix("policy"))
-        if number < 0:
-            raise LookupError(policy_id)
-        return self.rules[number]
+    def named(self, policy_ids: Iterable[str]) -> tuple[Rule, ...]:
+        """The rules Cedar speaks of (in no order), in the policy's order. Raises `LookupError`, `ValueError`."""
+        numbers = sorted(int(name.removeprefix("policy")) for name in policy_ids)
+        if numbers and numbers[0] < 0:
+            raise LookupError(f"no rule {numbers[0]}")
+        return tuple(self.rules[number] for number in numbers)
 
 
 class Slices:

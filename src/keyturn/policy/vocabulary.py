@@ -30,7 +30,7 @@ MISSING = ("definition", "human", "instruction", "reasoning")
 
 CONTEXT = (
     "program", "subcommand", "argv", "words", "options", "effects", "labelled", "verbs", "zones", "labels",
-    "paths", "hosts", "complete", "whole", "human", "human_known", "groups", "missing", "assurance", "target",
+    "paths", "hosts", "sweeping", "complete", "whole", "human", "human_known", "groups", "missing", "assurance", "target",
 )  # fmt: skip
 CONTEXT_OF_KIND: dict[str, tuple[str, ...]] = {
     "shell": (),
@@ -39,7 +39,7 @@ CONTEXT_OF_KIND: dict[str, tuple[str, ...]] = {
     "http": ("method", "host", "path"),
 }
 AGENT = ("name", "client", "definition_known")
-WHOLE = ("effects", "labels", "programs", "steps")
+WHOLE = ("effects", "labelled", "labels", "programs", "steps")
 METHODS_OF_CEDAR = ("contains", "containsAll", "containsAny", "isEmpty")
 
 
@@ -65,6 +65,7 @@ class Words:
             "effects": tuple(f"{verb}:{zone}" for verb in VERBS for zone in ZONES),
             "labelled": tuple(f"{verb}:{label}" for verb in VERBS for label in known),
             "verbs": VERBS,
+            "sweeping": VERBS,
             "zones": ZONES,
             "labels": known,
             "missing": MISSING,

@@ -35,8 +35,14 @@ def read(content: Content, around: Surroundings) -> Reading:
     return _SEEN.read(content, around)
 
 
+def known(content: Content, around: Surroundings) -> Reading | None:
+    """What `read` would answer, if it was asked before; None when it would have to be worked out."""
+    return _SEEN.known(content, around)
+
+
 __all__ = [
     "ReadingCache",
+    "known",
     "read",
     "read_afresh",
     "read_file",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from keyturn.actions import Content, Reading
+from keyturn.readers.shell.parser import TRANSIENT
 from keyturn.resources import Surroundings
 
 MAX_READINGS = 4_096
@@ -48,11 +49,25 @@ class ReadingCache:
                 self._kept.move_to_end(key)
                 return known
         reading = self._read(content, around)
+        if any(unread.why.startswith(TRANSIENT) for unread in reading.unread):
+            return reading
         with self._lock:
             self._kept[key] = reading
             while len(self._kept) > self._capacity:
                 self._kept.popitem(last=False)
         return reading
+
+    def known(self, content: Content, around: Surroundings) -> Reading | None:
+        """The reading of *content* in *around* if it was asked before; works nothing out, so it never waits."""
+        try:
+            key = (_ENCODER.encode(content), around)
+        except (TypeError, ValueError, OverflowError, RecursionError, UnicodeError):
+            return None
+        with self._lock:
+            reading = self._kept.get(key)
+            if reading is not None:
+                self._kept.move_to_end(key)
+            return reading
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -85,7 +85,8 @@ def _configures(path: str) -> bool:
 
 def _may_configure(pattern: str, all_of_a_folder: bool) -> bool:
     """Whether *pattern* may name something configuring; with *all_of_a_folder* a lone `*` is not taken to."""
-    parts = [part for part in pattern.split("/") if part and not (all_of_a_folder and part == "*")]
+    skipped = ("*", "**") if all_of_a_folder else ("**",)
+    parts = [part for part in pattern.split("/") if part and part not in skipped]
     names = (*CONFIGURING_NAMES, *CONFIGURING_FOLDERS)
     if any(may_match(part, name) for part in parts for name in names):
         return True
@@ -111,11 +112,11 @@ def _pattern_meets(components: list[str], wanted: str) -> bool:
     if not pieces:
         return False
     if "/" not in wanted:
-        return any(_is_wild(part) and part != "*" and may_match(part, wanted) for part in components)
+        return any(_is_wild(part) and set(part) != {"*"} and may_match(part, wanted) for part in components)
     spans = range(len(components) - len(pieces) + 1)
     return any(
         all(may_match(part, piece) for part, piece in zip(components[at:], pieces, strict=False))
-        and not all(part == "*" for part in components[at : at + len(pieces)])
+        and not all(set(part) == {"*"} for part in components[at : at + len(pieces)])
         for at in spans
     )
 
@@ -125,6 +126,11 @@ def may_match(left: str, right: str) -> bool:
     """Whether some file name matches both shell patterns. A bracket expression counts as any character."""
     if (right.startswith(".") and left[:1] in ("*", "?")) or (left.startswith(".") and right[:1] in ("*", "?")):
         return False  # bash without dotglob: a leading dot is only matched by a dot
+    return _meet(_tokens(left), _tokens(right))
+
+
+def names_meet(left: str, right: str) -> bool:
+    """Like `may_match`, but a wildcard also matches a leading dot, as in find(1) and fnmatch(3) without FNM_PERIOD."""
     return _meet(_tokens(left), _tokens(right))
 
 
@@ -170,4 +176,7 @@ def parent_and_name(path: str) -> tuple[str, str]:
     return posixpath.split(path.rstrip("/") or "/")
 
 
-__all__ = ["fixed_folder", "may_match", "parent_and_name", "path_effects", "unknown_path"]
+__all__ = [
+    "CONFIGURING_FOLDERS", "CONFIGURING_NAMES", "fixed_folder", "may_match", "names_meet", "parent_and_name", "path_effects",
+    "unknown_path",
+]  # fmt: skip

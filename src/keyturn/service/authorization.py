@@ -45,7 +45,7 @@ async def authorize(core: Core, action: Action, around: Surroundings, *, consume
     around = msgspec.structs.replace(
         around, labels=policy.labels, protected=(*around.protected, *core.protected), cwd=action.cwd
     )
-    reading = readers.cached(action.content, around)
+    reading = readers.known(action.content, around)
     if reading is None:
         reading = await asyncio.to_thread(readers.read, action.content, around)
     decision = policy.decide(action.kind, reading, _facts(core, action))
@@ -76,7 +76,7 @@ async def _record(
 ) -> Outcome:
     now = core.now()
     action_id, run = core.ids("a", now), decision.verdict == "run"
-    permit = {"id": core.ids("p", now), "expires": now + core.settings.permit_seconds * 1000} if run else None
+    permit = _new_permit(core, now) if run else None
     request_id = core.ids("r", now) if decision.verdict == "hold" else None
     fields = _decided_fields(action, action_id, digest, reading, decision, permit)
     drafts = [Draft("action.decided", fields, session=action.session)]
@@ -89,6 +89,7 @@ async def _record(
     reused: list[str] = []
 
     def plan(rows: Rows) -> Sequence[Draft]:
+        reused.clear()  # a plan may be run again, so it starts from nothing each time
         require_open(rows, action.session)
         if request_id:
             # Two identical proposals at the same moment are one request: the second finds the first here.
@@ -114,6 +115,10 @@ async def _record(
         expires=expires if request_id else None,
         canonical=reading.canonical if run else None,
     )
+
+
+def _new_permit(core: Core, now: int) -> dict[str, Any]:
+    return {"id": core.ids("p", now), "expires": now + core.settings.permit_seconds * 1000}
 
 
 def _decided_fields(
@@ -242,7 +247,7 @@ async def _asked_again(core: Core, request: str, action: Action, digest: str, co
 async def claim(core: Core, request: str, digest: str, gate: str, *, consume: bool) -> Outcome:
     """Turn an approved request into its one permit. See `Service.claim`."""
     now = core.now()
-    permit = {"id": core.ids("p", now), "expires": now + core.settings.permit_seconds * 1000}
+    permit = _new_permit(core, now)
     row = core.ledger.row("request", request)
     if row is None:
         raise UnknownRequest(f"There is no request {request}.")

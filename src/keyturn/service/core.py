@@ -47,6 +47,7 @@ class Core:
         self.ids = ids
         self.waiters: dict[str, asyncio.Event] = {}
         self.deadlines = asyncio.Event()
+        self.observe: Callable[[str, float], None] | None = None
         self._policy: Policy | None = None
         self._roster: Roster | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -63,7 +64,11 @@ class Keyturn:
 
     async def authorize(self, action: Action, around: Surroundings, *, consume: bool = False) -> Outcome:
         """See `Service.authorize`."""
-        return await authorization.authorize(self.core, action, around, consume=consume)
+        began = time.perf_counter()
+        outcome = await authorization.authorize(self.core, action, around, consume=consume)
+        if self.core.observe is not None:
+            self.core.observe(action.kind, time.perf_counter() - began)
+        return outcome
 
     async def wait(self, request: str, timeout: float) -> RequestView:
         """See `Service.wait`."""

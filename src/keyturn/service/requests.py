@@ -200,6 +200,7 @@ async def decide(
     refused: list[DecisionRefused] = []
 
     def plan(rows: Rows) -> Sequence[Draft]:
+        refused.clear()  # a plan may be run again, so it starts from nothing each time
         current = rows.row("request", request) or row
         roster = _roster_now(core, rows, person.id)
         before = state_of(core, current)
@@ -312,14 +313,13 @@ async def _event(core: Core, request: str, event: machine.Event) -> None:
 
 async def wait(core: Core, request: str, timeout: float) -> RequestView:
     """The request once it has ended, or as it is after *timeout* seconds."""
-    if required(core, request)["state"] == "waiting":
-        # Nothing is awaited between the look and the waiting, so the end can't slip through.
-        event = core.waiters.setdefault(request, asyncio.Event())
-        try:
-            async with asyncio.timeout(timeout):
-                await event.wait()
-        except TimeoutError:
-            pass
+    try:
+        async with asyncio.timeout(timeout):
+            # Nothing is awaited between the look and the waiting, so the end can't slip through.
+            while required(core, request)["state"] == "waiting":
+                await core.waiters.setdefault(request, asyncio.Event()).wait()
+    except TimeoutError:
+        pass
     return view(core, request, None)
 
 
@@ -329,6 +329,12 @@ def woken(core: Core, entry: Entry) -> None:
         event = core.waiters.pop(entry.fields["request"], None)
         if event is not None:
             event.set()
+
+
+def wake_all(core: Core) -> None:
+    """Let every waiter look again."""
+    for request in list(core.waiters):
+        core.waiters.pop(request).set()
 
 
 async def changes(core: Core) -> AsyncIterator[Row]:

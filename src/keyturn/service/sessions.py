@@ -32,6 +32,7 @@ async def open_session(
     found: list[str] = []
 
     def plan(rows: Rows) -> Sequence[Draft]:
+        found.clear()  # a plan may be run again, so it starts from nothing each time
         known = rows.row("session-key", session_key(gate.name, client_session)) if client_session else None
         if known is not None:
             found.append(known["session"])

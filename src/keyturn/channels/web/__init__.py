@@ -38,7 +38,12 @@ def routes(web: WebContext) -> list[Router]:
 
 def error_handlers(web: WebContext) -> ErrorHandlers:
     """For the application: an unknown address is outside every router, and still gets words (JSON for scripts)."""
-    show = Site(web).error
+    site = Site(web)
+
+    def show(request: AnyRequest, error: Exception) -> Response[Any]:
+        # A function, not `site.error`: Litestar copies handlers deeply, and a bound method would take the whole site along.
+        return site.error(request, error)
+
     return {KeyturnError: show, HTTPException: show, Exception: show}
 
 

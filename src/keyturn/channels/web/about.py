@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Response, get
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from keyturn.channels.web.errors import PageUnknown
@@ -29,7 +30,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         )
 
     @get("/assets/{digest:str}/{name:str}", sync_to_thread=False)
-    def asset(request: AnyRequest, digest: str, name: str) -> Response[bytes]:
+    def asset(request: AnyRequest, digest: FromPath[str], name: FromPath[str]) -> Response[bytes]:
         found = ASSETS.get(name)
         if found is None or digest != ASSETS_DIGEST:
             raise PageUnknown("There is no such file; the page that asked for it is from another version.")

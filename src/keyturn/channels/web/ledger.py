@@ -7,6 +7,7 @@ import base64
 from typing import Any
 
 from litestar import Response, get
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
@@ -62,7 +63,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         )
 
     @get("/ledger/{index:int}")
-    async def entry_page(request: AnyRequest, index: int) -> Response[str]:
+    async def entry_page(request: AnyRequest, index: FromPath[int]) -> Response[str]:
         viewer = site.viewer(request)
         entry = _entry(site.web.ledger, index)
         proof, trouble = _proof(site.web.ledger, index)
@@ -81,7 +82,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         )
 
     @get("/ledger/{index:int}/proof")
-    async def entry_proof(request: AnyRequest, index: int) -> Proven:
+    async def entry_proof(request: AnyRequest, index: FromPath[int]) -> Proven:
         site.viewer(request)
         entry = _entry(site.web.ledger, index)
         return Proven(
@@ -93,7 +94,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         )
 
     @get("/sessions/{session:str}")
-    async def session_page(request: AnyRequest, session: str) -> Response[str]:
+    async def session_page(request: AnyRequest, session: FromPath[str]) -> Response[str]:
         viewer = site.viewer(request)
         view = await site.web.session(session)
         if view is None:

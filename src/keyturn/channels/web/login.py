@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from litestar import Response, get, post
 from litestar.datastructures import Cookie
+from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
@@ -45,7 +46,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         return site.page(request, "login.html", code=str(code), resume=False)
 
     @post("/login", status_code=200)
-    async def sign_in(request: AnyRequest, data: SignIn) -> Response[SignedIn]:
+    async def sign_in(request: AnyRequest, data: JSONBody[SignIn]) -> Response[SignedIn]:
         value = await site.web.login(data.code)
         person = site.web.person_of_cookie(value)
         return Response(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Response, get
+from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from keyturn.channels.web.rendering import render
@@ -53,7 +54,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         return site.page(request, "history.html", person=viewer, rows=views, more=more, state=state)
 
     @get("/fragments/row/{ids:str}")
-    async def rows(request: AnyRequest, ids: str) -> Response[str]:
+    async def rows(request: AnyRequest, ids: FromPath[str]) -> Response[str]:
         viewer = site.viewer(request)
         views = []
         for id_ in ids.split(",")[:MOST_ROWS_AT_ONCE]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from litestar import Response, get, post
+from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
@@ -50,7 +51,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
     """`/requests/{id}` and what belongs to it."""
 
     @get("/requests/{request_id:str}")
-    async def page(request: AnyRequest, request_id: str) -> Response[str]:
+    async def page(request: AnyRequest, request_id: FromPath[str]) -> Response[str]:
         viewer = site.viewer(request)
         view = await site.web.service.request(request_id, viewer)
         previous, following = await _neighbours(site, viewer, view)
@@ -61,7 +62,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
             person=viewer,
             r=view,
             shown=shown,
-            parts=attribution(view.attribution),
+            parts=parts_of(view),
             own_words=_text(view.attribution.get("reasoning")),
             matched=matched,
             most_reason=MAX_REASON,
@@ -71,18 +72,18 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         )
 
     @get("/fragments/standing/{request_id:str}")
-    async def standing(request: AnyRequest, request_id: str) -> Response[str]:
+    async def standing(request: AnyRequest, request_id: FromPath[str]) -> Response[str]:
         viewer = site.viewer(request)
         view = await site.web.service.request(request_id, viewer)
         body = render("standing.html", r=view, now=now(), own=own_approval(view, viewer))
         return Response(body, media_type=HTML)
 
     @get("/requests/{request_id:str}/raw")
-    async def raw(request: AnyRequest, request_id: str) -> Response[bytes]:
+    async def raw(request: AnyRequest, request_id: FromPath[str]) -> Response[bytes]:
         view = await site.web.service.request(request_id, site.viewer(request))
         return Response(
             view.text.encode("utf-8", "surrogatepass"),
-            media_type="text/plain; charset=utf-8",
+            media_type="text/plain",
             headers={
                 "content-disposition": "attachment; filename=action.txt",
                 "content-security-policy": "default-src 'none'; sandbox",
@@ -90,7 +91,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         )
 
     @get("/requests/{request_id:str}/hex")
-    async def hexadecimal(request: AnyRequest, request_id: str) -> Response[str]:
+    async def hexadecimal(request: AnyRequest, request_id: FromPath[str]) -> Response[str]:
         viewer = site.viewer(request)
         view = await site.web.service.request(request_id, viewer)
         data = view.text.encode("utf-8", "surrogatepass")
@@ -111,7 +112,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         )
 
     @post("/requests/{request_id:str}/decision", status_code=200)
-    async def decide(request: AnyRequest, request_id: str, data: Verdict) -> Recorded:
+    async def decide(request: AnyRequest, request_id: FromPath[str], data: JSONBody[Verdict]) -> Recorded:
         viewer = site.viewer(request)
         if len(data.reason) > MAX_REASON:
             raise TooLarge(
@@ -145,6 +146,8 @@ def own_approval(view: RequestView, viewer: Person) -> ApprovalView | None:
 
 def spans_of(view: RequestView) -> list[Span]:
     """What to mark in the text: steps alternately, bytes that rules matched, bytes that were not understood."""
+    if view.subject != "action":
+        return []
     spans = [
         Span(step.span[0], step.span[1], "step-b" if number % 2 else "step-a")
         for number, step in enumerate(view.reading.steps)
@@ -152,6 +155,14 @@ def spans_of(view: RequestView) -> list[Span]:
     spans += [Span(*hit.matched, "hit") for hit in view.decision.rules if hit.verdict != "run"]
     spans += [Span(unread.start, unread.end, "unread") for unread in view.reading.unread]
     return spans
+
+
+def parts_of(view: RequestView) -> list[Part]:
+    """Who stands behind it. Behind a proposed change stand people only, so agents' parts are not "missing" there."""
+    parts = attribution(view.attribution)
+    if view.subject == "action":
+        return parts
+    return [Part("Proposed by", parts[0].text, parts[0].note), *(part for part in parts[1:-1] if part.text)]
 
 
 def attribution(given: dict[str, Any]) -> list[Part]:

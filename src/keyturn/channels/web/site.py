@@ -16,7 +16,7 @@ from keyturn.channels.web.rendering import render
 from keyturn.errors import KeyturnError
 from keyturn.identity import Person
 
-HTML = "text/html; charset=utf-8"
+HTML = "text/html"
 AnyRequest = Request[Any, Any, Any]
 
 _log = logging.getLogger("keyturn.web")

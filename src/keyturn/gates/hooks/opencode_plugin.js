@@ -112,6 +112,7 @@ export const Keyturn = async ({ directory }) => {
         sessionID: input.sessionID,
         callID: input.callID,
         tool: input.tool,
+        args: input.args || {},
         output: typeof output.output === "string" ? output.output.slice(0, 65536) : "",
         exit: typeof metadata.exit === "number" ? metadata.exit : null,
       })

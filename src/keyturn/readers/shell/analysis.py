@@ -34,7 +34,7 @@ from keyturn.readers.shell.syntax import (
     Variable,
     Word,
 )
-from keyturn.readers.shell.variables import environment_problem, own_problem, value_of
+from keyturn.readers.shell.variables import environment_problem, is_secret_name, own_problem, value_of
 
 MAX_STEPS = 400
 """Most steps in one reading."""
@@ -250,8 +250,12 @@ class Walk:
     def _part(self, part: Part, scene: Scene) -> None:
         if isinstance(part, Substitution):
             self.sequence(part.script, scene)
-        elif isinstance(part, Variable) and part.word is not None:
-            self._substitutions(part.word, scene)
+        elif isinstance(part, Variable):
+            if is_secret_name(part.name) and part.operator not in ("length", ":+", "+"):
+                effect = Effect("reads", f"${part.name}", "system", ("secret",))
+                self._add(Step("$", (f"${part.name}",), effects=(effect,)))
+            if part.word is not None:
+                self._substitutions(part.word, scene)
 
     def _redirections_alone(self, statement: Statement, scene: Scene) -> None:
         effects = [e for r in statement.redirections for e in self._redirection(r, scene)]

@@ -18,7 +18,7 @@ from keyturn.actions import Verb
 from keyturn.resources import ZONES
 
 VALUE_ACTIONS = frozenset(
-    "reads writes deletes outputs unpacks connects uploads executes enters held operands pattern stops also".split()
+    "reads writes deletes outputs unpacks connects uploads executes dispatches enters held operands pattern stops also alone".split()
 )
 """First words of an option's description; see `programs/README.md`."""
 
@@ -28,14 +28,13 @@ OPERANDS = frozenset(
 """What an operand can be."""
 
 SPECIAL = frozenset(
-    "find sed awk test cd xargs env sh sudo tar dd export set assignment printf date chmod source python "
-    "node git-config ssh kill make".split()
+    "find sed awk test cd xargs env sh sudo tar dd set date chmod source git-config kill printf".split()
 )
 """Programs whose words have a grammar of their own, in `special/`."""
 
 _NAME = re.compile(r"(--?[A-Za-z0-9?#@][A-Za-z0-9_.+-]*|-NUM|\+NUM)(\[=?[A-Z]+\]|[ =][A-Z]+)?")
 _SETTINGS = frozenset(
-    "about operands options abbreviations stops default always special subcommands like single_dash required".split()
+    "about operands options abbreviations stops default always special subcommands like single_dash required held_text".split()
 )
 
 
@@ -69,7 +68,7 @@ class Option(Struct, frozen=True):
     @property
     def harmless(self) -> bool:
         """Whether it can at most read."""
-        return all(clause.action in ("reads", "pattern") for clause in self.clauses)
+        return all(clause.action in ("reads", "pattern", "alone") for clause in self.clauses)
 
 
 class Operand(Struct, frozen=True):
@@ -101,6 +100,7 @@ class Grammar(Struct, frozen=True):
     default: tuple[str, ...] = ()
     always: tuple[FixedEffect, ...] = ()
     special: str = ""
+    held_text: str = ""
     subcommands: dict[str, Grammar] = {}
 
     @property
@@ -109,6 +109,7 @@ class Grammar(Struct, frozen=True):
         return (
             not self.special
             and not self.subcommands
+            and not self.held_text
             and all(effect.verb == "reads" for effect in self.always)
             and all(operand.kind in ("text", "reads") for operand in self.operands)
             and all(option.harmless for option in self.options.values())
@@ -194,6 +195,7 @@ def _grammar(name: str, table: dict[str, Any], source: str, outer: str = "") -> 
         default=tuple(_default(word, where) for word in table.get("default", [])),
         always=tuple(_fixed(text, where) for text in table.get("always", [])),
         special=special,
+        held_text=_pattern(table.get("held_text", ""), where),
         subcommands=subcommands,
     )
 
@@ -255,6 +257,14 @@ def _default(word: str, where: str) -> str:
     if verb not in ("reads", "writes") or not path:
         raise BadGrammar(f"{where}: a default is `reads PATH` or `writes PATH`")
     return word
+
+
+def _pattern(text: str, where: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise BadGrammar(f"{where}: held_text is not a regular expression ({error})") from error
+    return text
 
 
 def _fixed(text: str, where: str) -> FixedEffect:

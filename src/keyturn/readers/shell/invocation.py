@@ -158,13 +158,15 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
                 call.path("reads", argument)
     words = read_words(grammar, arguments, call)
     for effect in grammar.always:
-        call.add(effect.verb, effect.what, effect.zone)
-    kinds = grammar.operands
+        call.add(effect.verb, _filled(effect.what, words), effect.zone)
+    kinds, required = grammar.operands, grammar.required
     skip = False
     for given in words.given:
         for clause in given.option.clauses:
             if clause.action == "operands":
                 kinds = tuple(Operand(w.removesuffix("..."), w.endswith("...")) for w in clause.rest.split())
+            if clause.action in ("operands", "alone"):
+                required = 0
             skip = skip or clause.action == "pattern"
     if skip and kinds and kinds[0].kind in ("text", "code", "rest"):
         kinds = kinds[1:]
@@ -177,8 +179,18 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
     if grammar.subcommands:
         _subcommand(grammar, words, call)
     else:
+        if len(words.operands) < required:
+            call.refuse(f"{call.program} needs at least {required} operand{'s' if required > 1 else ''}")
         _operands(kinds, words.operands, call, grammar)
     return words
+
+
+def _filled(what: str, words: Words) -> str:
+    """`{operands}` in a described effect stands for the operands as given, shortened."""
+    if "{operands}" not in what:
+        return what
+    shown = " ".join(operand.text for operand in words.operands)
+    return what.replace("{operands}", shown[:80]).strip()
 
 
 def enter(folder: Argument, call: Call) -> None:
@@ -217,6 +229,9 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
     elif action == "also":
         effect = fixed(clause.rest)
         call.add(effect.verb, effect.what, effect.zone)
+    elif action == "dispatches" and value is not None:
+        call.subcommand = f"{given.option.names[0]} {value.text}"
+        _value("executes", "", value, given, call)
     elif action in ("reads", "writes", "deletes", "outputs", "unpacks", "connects", "uploads", "executes"):
         _value(action, clause.rest, value, given, call)
 
@@ -311,8 +326,6 @@ def _subcommand(grammar: Grammar, words: Words, call: Call) -> None:
 
 
 def _operands(kinds: tuple[Operand, ...], operands: list[Argument], call: Call, grammar: Grammar) -> None:
-    if len(operands) < grammar.required:
-        call.refuse(f"{call.program} needs at least {grammar.required} operands")
     if not operands:
         for default in grammar.default:
             verb, _, path = default.partition(" ")
@@ -329,6 +342,10 @@ def _operands(kinds: tuple[Operand, ...], operands: list[Argument], call: Call, 
     for index, (kind, operand) in enumerate(zip(assigned, operands, strict=True)):
         kind_set = {k.kind for k in kinds} if spread and not grammar.harmless else {kind}
         for one in sorted(kind_set):
+            if one == "text" and grammar.held_text and (
+                not operand.known or re.search(grammar.held_text, operand.text)
+            ):
+                call.refuse(f"Text that could make {call.program} do more than is described", operand.span)
             _operand(one, operand, operands, index, call)
             if one in ("rest", "program"):
                 return
@@ -367,6 +384,9 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
     elif kind in ("remote", "copy"):
         _remote(operand, operands, index, call, last_is_target=kind == "copy")
     elif kind == "code":
+        if operand.known and operand.text == "-":
+            call.refuse("Code that comes from standard input", operand.span)
+            return
         call.add("executes", operand.text, "code")
         call.path("reads", operand)
         if not operand.known:

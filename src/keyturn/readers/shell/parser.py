@@ -25,6 +25,9 @@ PARSE_SECONDS = 0.9
 MAX_TREE_BYTES = 16_777_216
 """Most bytes of tree that are taken from the parser."""
 
+TRANSIENT = ("The shell parser could not be started", "The script takes too long to parse")
+"""Beginnings of reasons that may be gone a moment later: such a reading is not kept."""
+
 _DIALECTS = {"bash": "-ln=bash", "posix": "-ln=posix"}
 
 
@@ -47,9 +50,9 @@ def parse(script: str, dialect: str = "bash") -> dict[str, Any]:
     try:
         out, err, status = _run([program, "--to-json", _DIALECTS[dialect]], raw)
     except OSError as error:
-        raise NotUnderstood(f"The shell parser could not be started ({error.strerror})", whole) from error
+        raise NotUnderstood(f"{TRANSIENT[0]} ({error.strerror})", whole) from error
     except TimeoutError as error:
-        raise NotUnderstood("The script takes too long to parse", whole) from error
+        raise NotUnderstood(TRANSIENT[1], whole) from error
     if status != 0:
         raise NotUnderstood(f"Not valid shell: {_message(err)}", whole)
     try:

@@ -67,3 +67,11 @@ def own_problem(assignment: Assignment) -> str | None:
     if lower or name in SAFE_NAMES:
         return None
     return environment_problem(assignment)
+
+
+_SECRET = re.compile(r"TOKEN|SECRET|PASSW|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|CREDENTIAL", re.IGNORECASE)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable is called as those are that hold credentials."""
+    return bool(_SECRET.search(name))

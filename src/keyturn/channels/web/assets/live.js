@@ -34,6 +34,8 @@ export function live(/** @type {(change: Change) => void} */ changed, reload = (
       if (kept.length > KEPT) kept.shift();
       between?.postMessage({ change });
     }
+    const by = { "request.opened": 1, "request.ended": -1 }[change.type];
+    if (by) $("count").textContent = String(Math.max(0, Number($("count").textContent) + by));
     changed(change);
   }
 
@@ -69,7 +71,7 @@ export function live(/** @type {(change: Change) => void} */ changed, reload = (
         source.close();
         clearTimeout(alarm);
         show("lost");
-        const answer = await fetch("/about", { redirect: "error" }).catch(() => null);
+        const answer = await fetch("/fragments/row/-", { redirect: "error" }).catch(() => null);
         if (answer?.status === 401) show("out");
         else setTimeout(open, 2000);
       };

@@ -10,7 +10,6 @@ const deny = /** @type {HTMLButtonElement|null} */ (document.getElementById("den
 const reason = /** @type {HTMLInputElement|null} */ (document.getElementById("reason"));
 const address = `/requests/${encodeURIComponent(page.dataset.id ?? "")}`;
 const needsReason = page.dataset.reason === "required";
-const READY = "Approving runs exactly these bytes, once. The agent is told your reason.";
 
 let busy = false;
 /** @type {"approve"|"deny"|null} */
@@ -31,7 +30,7 @@ function ready() {
   approve.disabled = no || marks.size > 0;
   if (no) tell(words, standing().dataset.may || "This request has ended.");
   else if (marks.size) tell(words, `Read it to the end to approve: ${parts - marks.size} of ${parts} parts were on screen. You can deny at any time.`);
-  else if (!words.dataset.tone && !armed) tell(words, READY);
+  else if (!words.dataset.tone && !armed) tell(words, page.dataset.ready ?? "");
 }
 
 const box = $("exact");

@@ -1,6 +1,7 @@
 // An entry, verified here: RFC 6962 §2.1 hashes, RFC 9162 §2.1.3.2 inclusion, RFC 9901 §4.2 disclosures. Own code, browser's SHA-256.
 
 import { $, tell } from "./frame.js";
+import "./quiet.js";
 
 const card = $("verify");
 const list = $("verify-checks");

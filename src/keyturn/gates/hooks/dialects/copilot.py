@@ -250,4 +250,5 @@ DIALECT = Dialect(
         "~/.copilot/copilot-instructions.md", "~/.copilot/agents/*.md", "~/.copilot/hooks/*.json",
         "~/.copilot/skills/*/SKILL.md",
     ),
+    wiring=(".github/hooks", "~/.copilot/hooks", "~/.copilot/config.json", "~/.copilot/settings.json"),
 )  # fmt: skip

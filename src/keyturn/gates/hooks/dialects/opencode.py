@@ -93,9 +93,12 @@ def parse(call: HookCall) -> HookEvent:
     if call.event == "tool.execute.after":
         output = payload.text("output")
         result = {"outcome": "done", "output": output, "exit_code": _exit_code(payload)}
+        given = payload.object("args")
+        proposals, _ = proposed(payload.word("tool"), given, call.cwd)
         return HookEvent(
-            "result", session, call.cwd, call=payload.word("callID"), event=call.event, result=result
-        )
+            "result", session, call.cwd, proposals=proposals, call=payload.word("callID"), event=call.event,
+            result=result, arguments=given.members,
+        )  # fmt: skip
     raise HookMalformed(f"The plugin has no event {call.event[:40]!r}.")
 
 
@@ -159,4 +162,5 @@ DIALECT = Dialect(
         "~/.config/opencode/opencode.json", "~/.config/opencode/AGENTS.md", "~/.config/opencode/agent/*.md",
         "~/.config/opencode/command/*.md", "~/.config/opencode/plugin/*.js", "~/.config/opencode/plugin/*.ts",
     ),
+    wiring=("opencode.json", "opencode.jsonc", ".opencode", "~/.config/opencode", "/etc/opencode"),
 )  # fmt: skip

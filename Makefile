@@ -1,0 +1,99 @@
+# Everything starts here. Needs git, make and Python 3.11 or newer; the rest is set up under .venv/ and build/.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+ARGS ?=
+PYTEST_ARGS ?=
+
+UV := build/tools/uv
+BIN := .venv/bin
+SOURCES := src tests benchmarks tools
+
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
+export UV_PYTHON_DOWNLOADS := never
+export COVERAGE_FILE := $(CURDIR)/build/coverage/data
+unexport VIRTUAL_ENV
+
+# A missing or read-only home is no obstacle: caches then lie under build/.
+ifneq ($(shell test -d "$$HOME" && test -w "$$HOME" && echo yes),yes)
+export UV_CACHE_DIR ?= $(CURDIR)/build/cache/uv
+endif
+
+# Stamps hold for this folder and a Python that runs; in a moved or copied tree set-up is done again.
+SETTLED := $(shell test "$$(cat build/stamps/where 2>/dev/null)" = "$(CURDIR)" && $(BIN)/python -c '' 2>/dev/null && echo yes)
+AGAIN := $(if $(SETTLED),,unsettled)
+
+##@ Use
+.PHONY: demo
+demo: build/stamps/runtime ## Watch an agent be held, approved and recorded (make demo ARGS=--unattended)
+	@$(BIN)/keyturn demo $(ARGS)
+
+##@ Develop
+.PHONY: test
+test: build/stamps/dev browser agents ## Set up, check the code, run all tests with coverage
+	@mkdir -p build/coverage; status=0; \
+	$(MAKE) --no-print-directory lint || status=$$?; \
+	$(BIN)/python -m pytest --cov=keyturn --cov-report=term --cov-report=xml:build/coverage.xml --junit-xml=build/test.xml \
+	  $(PYTEST_ARGS) || status=$$?; \
+	exit $$status
+
+.PHONY: test-long
+test-long: build/stamps/dev browser agents ## All tests, with property tests that search 30 times further
+	@KEYTURN_HYPOTHESIS=long $(BIN)/python -m pytest --timeout=3600 $(PYTEST_ARGS)
+
+.PHONY: check
+check: build/stamps/dev lint ## Format, lint, types and import walls, without tests
+
+.PHONY: lint
+lint:
+	@status=0; \
+	$(BIN)/ruff format --check --quiet $(SOURCES) || { status=1; echo "format: run $(BIN)/ruff format $(SOURCES)"; }; \
+	$(BIN)/ruff check --quiet $(SOURCES) || status=1; \
+	$(BIN)/mypy || status=1; \
+	$(BIN)/lint-imports --no-logo || status=1; \
+	exit $$status
+
+.PHONY: bench
+bench: build/stamps/dev ## All benchmarks, each beside its floor measured in the same run
+	@$(BIN)/python -m benchmarks
+
+bench-%: build/stamps/dev ## One benchmark, e.g. bench-authorize
+	@$(BIN)/python -m benchmarks $*
+
+.PHONY: clean
+clean: ## Remove all that set-up, tests and benchmarks made
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Set-up (done by the targets above)
+.PHONY: uv
+uv: ## Find or fetch uv, into build/tools
+	@command -v $(PYTHON) >/dev/null || { echo "set-up: there is no $(PYTHON); Keyturn needs Python 3.11 or newer"; exit 1; }
+	@$(PYTHON) tools/bootstrap.py build/tools
+
+build/stamps/runtime: pyproject.toml uv.lock $(AGAIN) | uv
+	@echo "set-up: Python packages"; $(UV) sync --quiet --locked --no-dev --inexact --python "$$(command -v $(PYTHON))"
+	@mkdir -p $(@D); echo "$(CURDIR)" > build/stamps/where; touch $@
+
+build/stamps/dev: pyproject.toml uv.lock $(AGAIN) | uv
+	@echo "set-up: Python packages for tests"; $(UV) sync --quiet --locked --python "$$(command -v $(PYTHON))"
+	@mkdir -p $(@D); echo "$(CURDIR)" > build/stamps/where; touch $@ build/stamps/runtime
+
+.PHONY: unsettled
+unsettled:
+
+.PHONY: browser
+browser: build/stamps/dev ## Find Chromium, or install it when root on Debian
+	@$(BIN)/python tools/setup_test.py browser
+
+.PHONY: agents
+agents: build/stamps/dev ## Install the agent clients that tests drive, into build/agents
+	@$(BIN)/python tools/setup_test.py agents
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-zA-Z%-]+:.*## / {sub("%", "NAME", $$1); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,41 @@
+"""`keyturn run`: an agent with its gates wired and a session opened and closed around it."""
+
+from __future__ import annotations
+
+import click
+
+from keyturn.cli.client import home_option, json_option
+from keyturn.errors import ExitCode
+
+CLIENTS = ("auto", "claude-code", "codex", "gemini", "copilot", "opencode")
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--client", type=click.Choice(CLIENTS), default="auto", help="Which client the command starts.")
+@click.option(
+    "--prompt", metavar="TEXT", help="The instruction. With it, Keyturn drives the client where it can."
+)
+@home_option
+@json_option
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def run(
+    ctx: click.Context,
+    client: str,
+    prompt: str | None,
+    home_path: str | None,
+    as_json: bool,
+    command: tuple[str, ...],
+) -> None:
+    """Run an agent command with its gates wired and a session around it.
+
+    With --prompt, codex, gemini, copilot and opencode are driven over a protocol in which no answer is a no.
+    Without it the command is an ordinary child, its hooks wired for this run. The child's exit code is passed on;
+    240 the client failed, 241 usage, 243 no gate can be wired, 249 the server is unreachable (nothing was started).
+    """
+    from keyturn.cli.running import Wanted, running
+
+    wanted = Wanted(client=client, prompt=prompt, home=home_path, as_json=as_json, command=command)
+    code = running(wanted)
+    if code != ExitCode.DONE:
+        ctx.exit(code)

@@ -1,0 +1,300 @@
+"""What `keyturn run` does: choose how, open the session, run the client, close the session, pass the code on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from msgspec import Struct
+
+from keyturn.cli.client import home_of
+from keyturn.errors import ExitCode, KeyturnError
+from keyturn.gates.connection import Connection, RemoteService, Unreachable
+from keyturn.gates.drivers import launch
+from keyturn.gates.drivers.acp import Acp
+from keyturn.gates.drivers.codex_app_server import CodexAppServer
+from keyturn.gates.drivers.drive import Drive
+from keyturn.gates.drivers.model import Ask, Driver, DriverError, Ended, Observed, Said, Verdict
+from keyturn.gates.drivers.opencode_server import OpencodeServer
+from keyturn.gates.drivers.process import Child
+from keyturn.gates.drivers.session import DrivenSession
+from keyturn.gates.drivers.transport import OpencodeTransport, StdioTransport
+from keyturn.gates.hooks import install
+from keyturn.gates.hooks.dialects import dialect_of
+from keyturn.gates.hooks.wiring import CLIENT_FILE, Wire
+from keyturn.home import Home
+
+SESSION_VARIABLE = "KEYTURN_SESSION"
+"""In the agent's environment: the session that a nested `keyturn run` names as its parent."""
+
+SERVE_SECONDS = 60.0
+"""How long an opencode server may take to listen."""
+
+
+class NotStarted(KeyturnError):
+    """The server can't be reached, so no agent is started."""
+
+    code = "run.unreachable"
+    status = 503
+    exit_code = ExitCode.RUN_UNREACHABLE
+    not_done = "Nothing was started and nothing ran."
+    next_step = "Start the server with `keyturn serve`, then run it again."
+
+
+class NoProgram(KeyturnError):
+    """The command can't be started."""
+
+    code = "run.no_program"
+    status = 400
+    exit_code = ExitCode.RUN_USAGE
+    not_done = "Nothing ran."
+    next_step = "Check the command after `--`."
+
+
+class Wanted(Struct, frozen=True):
+    """The command line."""
+
+    client: str
+    prompt: str | None
+    home: str | None
+    as_json: bool
+    command: tuple[str, ...]
+
+
+class Summary(Struct):
+    """What came of a run. `entries` is the session's closing count, None when the session could not be closed."""
+
+    session: str
+    client: str
+    mode: str
+    exit_code: int = 0
+    ended: str = ""
+    entries: int | None = None
+    allowed: int = 0
+    refused: int = 0
+    unasked: int = 0
+    said: str = ""
+
+
+def running(wanted: Wanted) -> int:
+    """Run it; the exit code. Raises `NotStarted`, `NoGate`, `SelfGranting`, `HooksMissing`, `NoProgram`."""
+    home = home_of(wanted.home)
+    name = wanted.client if wanted.client != "auto" else launch.client_of(wanted.command)
+    if name is None:
+        raise launch.NoGate(
+            f"{wanted.command[0]!r} is not an agent client that is known, so no gate can be wired into it."
+        )
+    with tempfile.TemporaryDirectory(prefix="keyturn-run-") as folder:
+        plan = _plan(name, wanted, home, folder)
+        launch.write(plan)
+        summary = asyncio.run(_Run(name, wanted, home, plan).go())
+    if wanted.as_json:
+        click.echo(msgspec.json.encode(summary).decode())
+    return summary.exit_code
+
+
+def _plan(name: str, wanted: Wanted, home: Home, folder: str) -> launch.Launch:
+    installed = _installed(name, home)
+    drives = wanted.prompt is not None and name in launch.PROTOCOLS
+    if name == "copilot" and installed:
+        drives = False  # Copilot can't be told to leave its installed hooks out: it would ask twice
+    launch.check_options(name, wanted.command, driven=drives)
+    if drives:
+        return launch.driven(name, wanted.command, folder, _free_port(), os.environ)
+    argv = launch.prompted(name, wanted.command, wanted.prompt)
+    if installed:
+        return launch.Launch("installed", argv)
+    wire = Wire(_interpreter(), _script(folder), str(home.gate_socket))
+    return launch.hooked(name, argv, folder, wire, os.environ)
+
+
+def _installed(name: str, home: Home) -> bool:
+    """Whether the client's hooks are installed for this user, this folder or everybody, as they were written."""
+    place = install.Place(str(Path.home()), str(Path.cwd()), str(home.root))
+    for scope in ("managed", "user", "project"):
+        found = install.status(name, scope, place)
+        if found.installed and not found.changed and not found.left:
+            return True
+    return False
+
+
+def _interpreter() -> str:
+    system = Path("/usr/bin/python3")
+    return str(system) if system.exists() else sys.executable
+
+
+def _script(folder: str) -> str:
+    """The hook client's own copy for this run."""
+    from keyturn.gates.hooks import client
+
+    path = Path(folder) / CLIENT_FILE
+    path.write_bytes(Path(client.__file__).read_bytes())
+    path.chmod(0o500)
+    return str(path)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class _Run:
+    """One run, from the session's opening to its closing."""
+
+    def __init__(self, name: str, wanted: Wanted, home: Home, plan: launch.Launch) -> None:
+        self._name = name
+        self._wanted = wanted
+        self._plan = plan
+        self._connection = Connection(home.gate_socket)
+        parent = os.environ.get(SESSION_VARIABLE)
+        protocol = launch.PROTOCOLS[name] if plan.mode == "driven" else plan.mode
+        self._session = DrivenSession(
+            RemoteService(self._connection),
+            dialect_of(name),
+            protocol=protocol,
+            host=socket.gethostname(),
+            cwd=str(Path.cwd()),
+            home=os.path.realpath(Path.home()),
+            parents=(parent,) if parent else (),
+        )
+        self._summary = Summary("", name, plan.mode)
+
+    async def go(self) -> Summary:
+        """Run the client inside its session."""
+        try:
+            view = await self._session.open(os.getpid())
+        except Unreachable as error:
+            raise NotStarted(error.happened) from error
+        self._summary.session = view.id
+        try:
+            if self._wanted.prompt is not None:
+                await self._session.instruct(self._wanted.prompt)
+            await (self._driven() if self._plan.mode == "driven" else self._child())
+        except asyncio.CancelledError:
+            self._summary.ended = "It was interrupted."
+            self._summary.exit_code = 130
+        finally:
+            await self._close()
+        return self._summary
+
+    async def _close(self) -> None:
+        why = self._summary.ended or f"The agent ended with exit code {self._summary.exit_code}."
+        try:
+            view = await self._session.close(why)
+            self._summary.entries = view.entries if view else None
+        except KeyturnError as error:
+            self._note(f"The session could not be closed: {error.happened}")
+        await self._connection.close()
+
+    # --- as a child with hooks --------------------------------------------------------------------
+
+    async def _child(self) -> None:
+        if self._plan.mode == "installed":
+            self._note(f"{self._name}'s installed hooks ask Keyturn.")
+        child = await self._start(terminal=True)
+        try:
+            self._summary.exit_code = await child.wait_forwarding()
+        finally:
+            await child.clean_up()
+
+    # --- driven -------------------------------------------------------------------------------------
+
+    async def _driven(self) -> None:
+        child = await self._start(terminal=False)
+        core = self._core()
+        transport: Any = None
+        try:
+            transport = await self._transport(child)
+            drive = Drive(core, transport, self._session, heard=self._heard, decided=self._decided)
+            ended = await self._until_signal(drive)
+            self._take(ended, child)
+        finally:
+            if isinstance(transport, OpencodeTransport):
+                transport.close()
+            await child.clean_up()
+
+    async def _until_signal(self, drive: Drive) -> Ended:
+        task = asyncio.create_task(drive.run())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            return await task
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+    def _take(self, ended: Ended, child: Child) -> None:
+        self._summary.ended = ended.why
+        if ended.ok:
+            return
+        self._summary.exit_code = child.returncode or ExitCode.RUN_INTERNAL
+        error = DriverError(ended.why or "The client ended.")
+        click.echo(f"keyturn: {error.happened} {error.not_done} [{error.code}]", err=True)
+
+    def _core(self) -> Driver:
+        cwd, prompt = os.path.realpath(Path.cwd()), self._wanted.prompt or ""
+        if self._name == "codex":
+            return CodexAppServer(cwd, prompt)
+        if self._name == "opencode":
+            return OpencodeServer(cwd, prompt)
+        return Acp(self._name, cwd, prompt)
+
+    async def _transport(self, child: Child) -> Any:
+        if self._name != "opencode":
+            stdin, stdout = child.pipes
+            return StdioTransport(stdin, stdout)
+        transport = OpencodeTransport(int(self._plan.argv[-1]), self._password, os.path.realpath(Path.cwd()))
+        async with asyncio.timeout(SERVE_SECONDS):
+            await child.said("listening on")
+        await transport.connect()
+        return transport
+
+    async def _start(self, *, terminal: bool) -> Child:
+        environment = {**os.environ, SESSION_VARIABLE: self._summary.session}
+        environment.pop("KEYTURN_TOKEN_FILE", None)  # a person's token is nothing for an agent
+        for name, value in self._plan.environment.items():
+            if value is None:
+                environment.pop(name, None)
+            else:
+                environment[name] = value
+        if self._name == "opencode" and not terminal:
+            self._password = secrets.token_urlsafe(24)
+            environment["OPENCODE_SERVER_PASSWORD"] = self._password
+        try:
+            return await Child.start(self._plan.argv, environment, terminal=terminal)
+        except OSError as error:
+            raise NoProgram(f"{self._plan.argv[0]!r} can't be started: {error.strerror}.") from error
+
+    # --- what is shown ------------------------------------------------------------------------------
+
+    def _heard(self, said: Said) -> None:
+        if said.thought:
+            return
+        self._summary.said += said.text
+        if not self._wanted.as_json:
+            click.echo(said.text, nl=self._name == "codex")
+
+    def _decided(self, ask: Ask | Observed, verdict: Verdict) -> None:
+        if isinstance(ask, Observed):
+            self._summary.unasked += 1
+        elif verdict.allow:
+            self._summary.allowed += 1
+        else:
+            self._summary.refused += 1
+        tool = ask.proposals[0].tool if ask.proposals else "call"
+        self._note(f"{tool}: {'allowed' if verdict.allow else verdict.words}")
+
+    def _note(self, words: str) -> None:
+        if not self._wanted.as_json:
+            click.echo(f"keyturn: {words.removeprefix('keyturn: ')}", err=True)

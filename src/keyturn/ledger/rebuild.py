@@ -1,0 +1,88 @@
+"""Projections from the log alone (promise 7): fold every entry again, compare or replace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from keyturn.ledger import checkpoint, leaf, values
+from keyturn.ledger.entries import Fold, Put
+from keyturn.ledger.rows import Overlay
+from keyturn.ledger.storage import Store
+
+NAMED_DIFFERENCES = 20
+"""How many differing rows are named; all are counted."""
+
+_Row = tuple[str, str, str, int, bytes]
+
+
+class Difference(Struct, frozen=True):
+    """A row that is not what the log says. `found` or `expected` is None where there is no such row."""
+
+    kind: str
+    key: str
+    expected: str | None
+    found: str | None
+
+
+class Rebuilt(Struct, frozen=True):
+    """Outcome of a rebuild: how many entries were folded, how many rows they give, how many stored rows differed."""
+
+    entries: int
+    rows: int
+    differing: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def identical(self) -> bool:
+        """Whether the stored rows are exactly what the log gives."""
+        return not self.differing
+
+
+def rebuild(store: Store, fold: Fold, *, check: bool) -> Rebuilt:
+    """Fold the whole log again and compare with the stored rows; without *check*, replace them if they differ.
+
+    Nothing may write meanwhile. Raises what reading an entry raises (`UnknownVersion`, `UnknownType`, `EntryMalformed`).
+    """
+    overlay = Overlay(lambda kind, key: None)
+    head = store.head()
+    size = checkpoint.read_unverified(head).size if head else 0
+    for stored in store.entries(0, size):
+        entry = leaf.read(stored)
+        overlay.mark()
+        for put in list(fold(entry, overlay)):
+            overlay.put(put)
+            if put.body is None:
+                del overlay.puts[put.kind, put.key]
+    puts = sorted(overlay.puts.values(), key=lambda put: (put.kind.encode(), put.key.encode()))
+    differences = list(_differences(puts, store.dump_rows()))
+    if differences and not check:
+        store.replace_rows(iter(puts))
+    return Rebuilt(size, len(puts), len(differences), tuple(differences[:NAMED_DIFFERENCES]))
+
+
+def _differences(puts: list[Put], stored: Iterator[_Row]) -> Iterator[Difference]:
+    """Merge two lists that are both ordered by (kind, key) as UTF-8."""
+    expected = ((p.kind, p.key, p.state, p.at, values.encode(p.body)) for p in puts)
+    left, right = next(expected, None), next(stored, None)
+    while left is not None or right is not None:
+        if right is None or (left is not None and _place(left) < _place(right)):
+            assert left is not None
+            yield Difference(left[0], left[1], _shown(left), None)
+            left = next(expected, None)
+        elif left is None or _place(right) < _place(left):
+            yield Difference(right[0], right[1], None, _shown(right))
+            right = next(stored, None)
+        else:
+            if left != right:
+                yield Difference(left[0], left[1], _shown(left), _shown(right))
+            left, right = next(expected, None), next(stored, None)
+
+
+def _place(row: _Row) -> tuple[bytes, bytes]:
+    return row[0].encode(), row[1].encode()
+
+
+def _shown(row: _Row) -> str:
+    return f"state={row[2]!r} at={row[3]} {row[4].decode()[:400]}"

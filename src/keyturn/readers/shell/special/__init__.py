@@ -1,0 +1,39 @@
+"""Programs whose words are a language of their own: one function each, `(grammar, arguments, call) -> None`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.grammar import Grammar
+from keyturn.readers.shell.special.archives import dd, tar
+from keyturn.readers.shell.special.awk import awk
+from keyturn.readers.shell.special.builtins import cd, chmod, date, kill, printf, set_options, source
+from keyturn.readers.shell.special.conditions import test
+from keyturn.readers.shell.special.find import find
+from keyturn.readers.shell.special.git import git_config
+from keyturn.readers.shell.special.sed import sed
+from keyturn.readers.shell.special.wrappers import env, shell, sudo, xargs
+
+SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
+    "awk": awk,
+    "cd": cd,
+    "chmod": chmod,
+    "date": date,
+    "dd": dd,
+    "env": env,
+    "find": find,
+    "git-config": git_config,
+    "kill": kill,
+    "printf": printf,
+    "sed": sed,
+    "set": set_options,
+    "sh": shell,
+    "source": source,
+    "sudo": sudo,
+    "tar": tar,
+    "test": test,
+    "xargs": xargs,
+}
+
+__all__ = ["SPECIALS"]

@@ -1,0 +1,67 @@
+"""awk(1): a program that can only read its files and print. Anything that could do more is refused.
+
+The language can't be told apart safely without a full parser (a `/` is a division or begins a pattern), so the
+screen errs towards refusing. Source: POSIX.1-2017 XCU *awk*; the gawk manual for what gawk adds.
+"""
+
+from __future__ import annotations
+
+import re
+
+from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.grammar import Grammar
+from keyturn.readers.shell.invocation import read_words
+
+_REACHES_OUT = re.compile(r"system|getline|ARGV|ARGC|SYMTAB|FUNCTAB|PROCINFO|close|@|\|&|/inet|extension|\\\n")
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_FIELDS_OF_MATCHES = re.compile(
+    r"\s*!?/((?:[^/\\\n]|\\.)*)/\s*(?:\{\s*print\s*(?:\$[0-9]+\s*(?:,\s*\$[0-9]+\s*)*)?\}\s*)?"
+)
+"""`/pattern/` or `/pattern/ { print $1, $2 }`: the one form in which a pattern may hold `|` and `>`."""
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
+
+
+def awk(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """A program, then files and `name=value` words."""
+    words = read_words(grammar, arguments, call, stops=True)
+    for given in words.given:
+        for clause in given.option.clauses:
+            if clause.action == "held":
+                call.refuse(f"The option {given.option.shown} {clause.rest}")
+        if "-v" in given.option.names and given.value and re.match(r"ARG|PROCINFO", given.value.text):
+            call.refuse("awk with a variable that names its files")
+    if not words.operands:
+        if not any(given.option.shown in ("--help", "--version") for given in words.given):
+            call.refuse("awk without a program")
+        return
+    program, *operands = words.operands
+    why = screened(program.text) if program.known else "A program for awk that is only known when it runs"
+    if why:
+        call.refuse(why, program.span)
+    for operand in operands:
+        if operand.many and not operand.wild:
+            call.refuse("A word that may become several words when it runs", operand.span)
+        if operand.known and _ASSIGNMENT.fullmatch(operand.text):
+            if re.match(r"ARG|PROCINFO", operand.text):
+                call.refuse("awk with a variable that names its files", operand.span)
+        elif not (operand.known and operand.text == "-"):
+            call.path("reads", operand)
+
+
+def screened(program: str) -> str | None:
+    """Why *program* might do more than read its input and print, or None."""
+    if _REACHES_OUT.search(program):
+        return "A program for awk that could run commands or open other files"
+    if _FIELDS_OF_MATCHES.fullmatch(program):
+        return None
+    exact = "/" not in program and "#" not in program  # then strings are all there is to skip
+    bare = _STRING.sub("''", program) if exact else program
+    if exact and '"' in bare:
+        return "A program for awk with an unfinished string"
+    if "|" in bare.replace("||", ""):
+        return "A program for awk with a pipe"
+    if ">" not in bare or "print" not in program:
+        return None
+    if not exact or any("print" in piece.split(">", 1)[0] for piece in re.split(r"[{};\n]", bare) if ">" in piece):
+        return "A program for awk that may write to a file"
+    return None

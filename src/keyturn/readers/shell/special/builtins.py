@@ -1,0 +1,98 @@
+"""Builtins and small programs whose words options can't describe: cd, set, source, printf, date, chmod, kill."""
+
+from __future__ import annotations
+
+import re
+
+from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.grammar import Grammar
+from keyturn.readers.shell.invocation import apply, entered, read_words
+
+_SETTINGS = re.compile(r"[-+][euxvfCb]*(?:o)?")
+_NAMED = frozenset({"pipefail", "errexit", "nounset", "xtrace", "noglob", "noclobber", "verbose"})
+_MODE = re.compile(r"[0-7]{3,4}|[ugoa]*[-+=][rwxXst]*(?:,[ugoa]*[-+=][rwxXst]*)*")
+_SPECIAL_BITS = re.compile(r"[2-7][0-7]{3}|.*s")
+_SIGNAL = re.compile(r"-(?:[0-9]{1,2}|(?:SIG)?[A-Z][A-Z0-9]{1,9})")
+
+
+def cd(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """cd: the folder for what follows. Without an operand it is the home."""
+    words = read_words(grammar, arguments, call)
+    if len(words.operands) > 1 or any(o.many and not o.known for o in words.operands):
+        call.refuse("cd with more than one folder")
+        call.moves = frozenset({None})
+        return
+    home = call.scene.around.home
+    target = words.operands[0] if words.operands else Argument(home, call.span, known=bool(home))
+    if any(given.option.shown == "-P" for given in words.given):
+        call.moves = frozenset({None})  # the physical folder may differ from what the names say
+    else:
+        call.moves = entered(target, call.scene)
+
+
+def set_options(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """`set -euo pipefail` and kin; anything else sets or prints variables."""
+    del grammar
+    expects_name = False
+    if not arguments:
+        call.refuse("set without options prints every variable")
+    for argument in arguments:
+        if expects_name and argument.known and argument.text in _NAMED:
+            expects_name = False
+        elif not expects_name and argument.known and len(argument.text) > 1 and _SETTINGS.fullmatch(argument.text):
+            expects_name = argument.text.endswith("o")
+        else:
+            call.refuse("set with words that are not described", argument.span)
+            return
+
+
+def source(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """`source file`: code that runs inside the shell and may change what every later name means."""
+    del grammar
+    if not arguments or not arguments[0].known or "/" not in arguments[0].text:
+        call.refuse("A file to source that is looked up along PATH or only known when it runs")
+        return
+    call.add("executes", arguments[0].text, "code")
+    call.path("reads", arguments[0])
+    call.add("configures", "the shell that runs what follows", "code")
+
+
+def printf(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """printf(1): only prints, unless the first word is `-v`, which evaluates a subscript."""
+    del grammar
+    if not arguments:
+        return
+    first = arguments[0]
+    if first.known and first.text == "--":
+        return
+    if first.may_be_option:
+        call.refuse("printf with an option or a format that is only known when it runs", first.span)
+
+
+def date(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """date(1): an operand without `+` sets the clock."""
+    words = apply(grammar, arguments, call)
+    for operand in words.operands:
+        if not (operand.text.startswith("+") and (operand.known or operand.prefix.startswith("+"))):
+            call.add("configures", "the clock", "system")
+
+
+def chmod(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """chmod(1): a mode, which may begin with a dash, then files."""
+    mode_at = next((i for i, a in enumerate(arguments) if a.known and _MODE.fullmatch(a.text)), None)
+    words = read_words(grammar, [a for i, a in enumerate(arguments) if i != mode_at], call)
+    if mode_at is None or any(a.many and not a.wild for a in arguments):
+        call.refuse("chmod with a mode or files that are not described")
+        return
+    if _SPECIAL_BITS.fullmatch(arguments[mode_at].text):
+        call.add("grants", f"mode {arguments[mode_at].text}", "system")
+    for operand in words.operands:
+        call.path("writes", operand)
+
+
+def kill(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """kill(1): an optional signal, then processes."""
+    if arguments and arguments[0].known and _SIGNAL.fullmatch(arguments[0].text):
+        call.options.append(arguments[0].text)
+        arguments = arguments[1:]
+    apply(grammar, arguments, call)

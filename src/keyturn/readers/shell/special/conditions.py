@@ -1,0 +1,44 @@
+"""`test` and `[`: told by the number of words, as POSIX.1-2017 XCU *test* describes. `-v` and `-R` evaluate subscripts."""
+
+from __future__ import annotations
+
+from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.conditions import FILE_TESTS, TEXT_TESTS
+from keyturn.readers.shell.grammar import Grammar
+
+_COMPARISONS = frozenset("= == != < > -eq -ne -lt -le -gt -ge".split())
+_FILE_COMPARISONS = frozenset({"-nt", "-ot", "-ef"})
+
+
+def test(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """One condition; longer ones are split at `-a` and `-o`."""
+    del grammar
+    words = list(arguments)
+    if call.program == "[":
+        if not words or not words[-1].known or words[-1].text != "]":
+            call.refuse("[ without ]")
+            return
+        words.pop()
+    if any(word.many for word in words):
+        call.refuse("A condition with a word that may become several words")
+        return
+    part: list[Argument] = []
+    for word in [*words, Argument("-a")]:
+        if word.known and word.text in ("-a", "-o") and len(words) > 4 or word is not None and word.span == (0, 0):
+            _condition(part, call)
+            part = []
+        else:
+            part.append(word)
+
+
+def _condition(words: list[Argument], call: Call) -> None:
+    while words and words[0].known and words[0].text == "!" and len(words) in (2, 3, 4):
+        words = words[1:]
+    if len(words) == 3 and words[1].known and words[1].text in _COMPARISONS | _FILE_COMPARISONS:
+        if words[1].text in _FILE_COMPARISONS:
+            call.path("reads", words[0])
+            call.path("reads", words[2])
+    elif len(words) == 2 and words[0].known and words[0].text in FILE_TESTS:
+        call.path("reads", words[1])
+    elif not (len(words) == 2 and words[0].known and words[0].text in TEXT_TESTS | {"-t"}) and len(words) > 1:
+        call.refuse("A condition that is not described")

@@ -1,0 +1,172 @@
+"""find(1): starting points, then an expression of tests and actions."""
+
+from __future__ import annotations
+
+import re
+
+from keyturn.readers.paths import CONFIGURING_FOLDERS, CONFIGURING_NAMES, names_meet
+from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.grammar import Grammar
+
+ALONE = frozenset(
+    "-true -false -empty -daystart -depth -d -mount -xdev -follow -noleaf -nouser -nogroup -print -print0 -ls -prune "
+    "-quit -executable -readable -writable -not -and -a -o -or , ( ) ! -warn -nowarn -ignore_readdir_race "
+    "-noignore_readdir_race -help -version --help --version".split()
+)
+WITH_TEXT = frozenset(
+    "-name -iname -path -ipath -wholename -iwholename -regex -iregex -regextype -type -xtype -size -mtime -atime -ctime "
+    "-mmin -amin -cmin -used -perm -user -uid -group -gid -links -inum -maxdepth -mindepth -printf -fstype -lname "
+    "-ilname -context".split()
+)
+WITH_FILE = frozenset({"-newer", "-anewer", "-cnewer", "-samefile"})
+WRITING = frozenset({"-fprint", "-fprint0", "-fls", "-fprintf"})
+RUNNING = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
+_NEWER = re.compile(r"-newer[aBcm][aBcmt]")
+_FOLLOWS = frozenset({"-L", "-H", "-follow"})
+
+
+def find(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """Reads below its starting points; `-delete`, `-exec` and `-fprint` act on what it finds there."""
+    del grammar
+    at = 0
+    while at < len(arguments) and arguments[at].known and re.fullmatch(r"-[HLP]|-O[0-3]", arguments[at].text):
+        call.options.append(arguments[at].text)
+        at += 1
+    roots: list[Argument] = []
+    while at < len(arguments) and not _begins_expression(arguments[at]):
+        roots.append(arguments[at])
+        at += 1
+    roots = roots or [Argument(".", call.span)]
+    for root in roots:
+        call.path("reads", root)
+        if root.many and not root.wild:
+            call.refuse("A starting point that may become several words", root.span)
+    _Expression(arguments[at:], roots, call).read()
+
+
+def _begins_expression(argument: Argument) -> bool:
+    if not argument.known:
+        return argument.may_be_option
+    return argument.text.startswith("-") or argument.text in ("(", ")", "!", ",")
+
+
+class _Expression:
+    """One expression, read from left to right."""
+
+    def __init__(self, words: list[Argument], roots: list[Argument], call: Call) -> None:
+        self._words = words
+        self._roots = roots
+        self._call = call
+        self._at = 0
+        self._deletes = False
+        self._commands: list[tuple[list[Argument], bool]] = []
+
+    def read(self) -> None:
+        """Read all of it, then add what the actions do to what is found."""
+        while self._at < len(self._words):
+            word = self._words[self._at]
+            self._at += 1
+            if not word.known:
+                self._call.refuse("A word that is only known when it runs could be an action of find", word.span)
+                continue
+            self._primary(word)
+        found = self._found()
+        if self._deletes:
+            for name in found:
+                self._call.path("deletes", name)
+        for words, in_folder in self._commands:
+            self._run(words, in_folder, found)
+
+    def _primary(self, word: Argument) -> None:
+        text = word.text
+        self._call.options += [text] if text.startswith("-") else []
+        if text in ALONE:
+            return
+        if text in WITH_TEXT:
+            self._value(word)
+        elif text in WITH_FILE or _NEWER.fullmatch(text):
+            value = self._value(word)
+            if value is not None and not text.endswith("t"):
+                self._call.path("reads", value)
+        elif text in WRITING:
+            value = self._value(word)
+            if value is not None:
+                self._call.path("writes", value)
+            if text == "-fprintf":
+                self._value(word)
+        elif text == "-delete":
+            self._deletes = True
+        elif text in RUNNING:
+            self._command(word)
+        else:
+            self._call.refuse(f"find has no {text} that is described", word.span)
+
+    def _value(self, word: Argument) -> Argument | None:
+        if self._at >= len(self._words):
+            self._call.refuse(f"{word.text} lacks its value", word.span)
+            return None
+        value = self._words[self._at]
+        self._at += 1
+        if value.many:
+            self._call.refuse("A value that may become several words, one of which could be an action", value.span)
+        return value
+
+    def _command(self, word: Argument) -> None:
+        words: list[Argument] = []
+        while self._at < len(self._words):
+            argument = self._words[self._at]
+            self._at += 1
+            ends = argument.known and argument.text in (";", "+")
+            if ends and (argument.text == ";" or (words and words[-1].text == "{}")):
+                self._commands.append((words, word.text.endswith("dir")))
+                return
+            if argument.many:
+                self._call.refuse("A word that may become several words inside -exec", argument.span)
+            words.append(argument)
+        self._call.refuse(f"{word.text} without its end", word.span)
+
+    def _found(self) -> list[Argument]:
+        """What find may find: names below the starting points, narrowed by a single `-name` where there is one."""
+        texts = [word.text for word in self._words]
+        if any(option in _FOLLOWS for option in self._call.options):
+            return [Argument("{}", self._call.span, known=False, prefix="/")]
+        last = "*"
+        plain = not any(t in ("-o", "-or", ",", "!", "-not", "(") for t in texts)
+        if plain and texts.count("-name") == 1 and texts.index("-name") + 1 < len(texts):
+            pattern = self._words[texts.index("-name") + 1]
+            if pattern.known and "/" not in pattern.text and "\\" not in pattern.text and not _risky(pattern.text):
+                last = pattern.text
+        found = []
+        for root in self._roots:
+            text = root.text.rstrip("/") or ("/" if root.text else ".")
+            prefix = root.text if root.known else root.prefix
+            path = f"{text.rstrip('/')}/**/{last}"
+            found.append(Argument(path, self._call.span, known=False, prefix=prefix or "./", wild=root.known or root.wild))
+        return found
+
+    def _run(self, words: list[Argument], in_folder: bool, found: list[Argument]) -> None:
+        scene = self._call.scene.moved(frozenset({None})) if in_folder else self._call.scene
+        for name in found:
+            given = [self._filled(word, name, in_folder) for word in words]
+            if given and not given[0].known:
+                self._call.refuse("A command whose name is what find finds", words[0].span)
+            self._call.nest(given, scene)
+
+    def _filled(self, word: Argument, name: Argument, in_folder: bool) -> Argument:
+        if "{}" not in word.text:
+            return word
+        if not word.known or word.text != "{}":
+            return Argument(word.text, word.span, known=False, prefix=word.prefix or word.text.split("{}", 1)[0])
+        if in_folder and name.wild and not name.text.startswith("/"):
+            # `./name` inside a folder below the starting point: the same file, told from the first folder.
+            folders = self._call.scene.folders
+            folder = next(iter(folders)) if len(folders) == 1 else None
+            if folder is None:
+                return Argument("{}", word.span, known=False, prefix="./")
+            return Argument(f"{folder}/{name.text}", word.span, known=False, prefix="./", wild=True)
+        return Argument(name.text, word.span, known=False, prefix=name.prefix, wild=name.wild)
+
+
+def _risky(pattern: str) -> bool:
+    """Whether find's `-name`, which also matches a leading dot, may name a file that programs obey."""
+    return any(names_meet(pattern, name) for name in (*CONFIGURING_NAMES, *CONFIGURING_FOLDERS))

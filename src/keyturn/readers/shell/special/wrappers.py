@@ -1,0 +1,114 @@
+"""Programs that run what they are given: env, xargs, sudo, and shells with a script as text."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec.structs import replace
+
+from keyturn.actions import Effect
+from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.grammar import Grammar
+from keyturn.readers.shell.invocation import Words, enter, read_words
+from keyturn.readers.shell.syntax import Assignment, Text, Word
+from keyturn.readers.shell.variables import environment_problem
+
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_DIALECTS = {"bash": "bash", "sh": "posix", "dash": "posix"}
+_SHELL_SETTINGS = frozenset({"pipefail", "errexit", "nounset", "xtrace", "noglob", "noclobber", "verbose", "posix"})
+
+
+def held(words: Words, call: Call) -> None:
+    """Refuse the options whose entries say `held`, and enter the folders of those that say `enters`."""
+    for given in words.given:
+        for clause in given.option.clauses:
+            if clause.action == "held":
+                call.refuse(f"The option {given.option.shown} {clause.rest or 'is not described'}")
+            elif clause.action == "enters" and given.value:
+                enter(given.value, call)
+            elif clause.action == "reads" and given.value:
+                call.path("reads", given.value)
+
+
+def env(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """env(1): assignments, then a command; without one it prints the environment, secrets included."""
+    words = read_words(grammar, arguments, call, stops=True)
+    held(words, call)
+    operands = list(words.operands)
+    while operands and operands[0].known and (match := _ASSIGNMENT.fullmatch(operands[0].text)):
+        given = operands.pop(0)
+        problem = environment_problem(Assignment(match.group(1), Word((Text(match.group(2)),))))
+        if problem:
+            call.refuse(problem, given.span)
+    if operands:
+        call.nest(operands)
+    elif not any(given.option.shown in ("--help", "--version") for given in words.given):
+        call.effects.append(Effect("reads", "environment variables", "system", ("secret",)))
+
+
+def xargs(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """xargs(1): a command with words from standard input, which could be anything."""
+    words = read_words(grammar, arguments, call, stops=True)
+    held(words, call)
+    marker = next((g.value for g in words.given if "-I" in g.option.names), None)
+    operands = words.operands or [Argument("echo", call.span)]
+    if marker is None:
+        call.nest([*operands, Argument("…", call.span, known=False, many=True)])
+    elif not marker.known or not marker.text:
+        call.refuse("xargs with a marker that is only known when it runs", marker.span)
+    else:
+        call.nest([operands[0], *(filled(operand, marker.text) for operand in operands[1:])])
+        if operands[0].known and marker.text in operands[0].text:
+            call.refuse("A command's name that comes from standard input", operands[0].span)
+
+
+def filled(operand: Argument, marker: str) -> Argument:
+    """*operand* with *marker* standing for a word that is only known when it runs."""
+    text = operand.text if operand.known else operand.prefix
+    if marker not in operand.text:
+        return operand
+    return replace(operand, known=False, wild=False, prefix=text.split(marker, 1)[0])
+
+
+def sudo(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """sudo(8): the command runs with another user's rights."""
+    words = read_words(grammar, arguments, call, stops=True)
+    held(words, call)
+    user = next((g.value.text for g in words.given if "-u" in g.option.names and g.value), "root")
+    call.add("grants", f"the rights of {user}", "system")
+    if words.operands and words.operands[0].known and _ASSIGNMENT.fullmatch(words.operands[0].text):
+        call.refuse("sudo with variables for the command", words.operands[0].span)
+    elif words.operands:
+        call.nest(words.operands)
+
+
+def shell(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """sh(1), bash(1): `-c script` is read like the outer script; a script's file is code."""
+    words = read_words(grammar, arguments, call, stops=True)
+    held(words, call)
+    for given in words.given:
+        if "-o" in given.option.names and (given.value is None or given.value.text not in _SHELL_SETTINGS):
+            call.refuse("A setting of the shell that is not described")
+    if any(given.option.shown == "--version" for given in words.given):
+        return
+    if any("-c" in given.option.names for given in words.given):
+        _text(words, call)
+    elif not words.operands or words.operands[0].text == "-" or any("-s" in g.option.names for g in words.given):
+        call.refuse("A shell whose script comes from standard input")
+    else:
+        script = words.operands[0]
+        call.add("executes", script.text, "code")
+        call.path("reads", script)
+        if not script.known:
+            call.refuse("Code that is only known when it runs", script.span)
+
+
+def _text(words: Words, call: Call) -> None:
+    if not words.operands:
+        call.refuse("A shell with -c and no script")
+        return
+    script = words.operands[0]
+    if not script.known:
+        call.refuse("A script whose text is only known when it runs", script.span)
+        return
+    call.scripts.append((script.text, _DIALECTS[call.program], script.span))

@@ -1,0 +1,192 @@
+"""Each line of the dialect tables, proven against the real client: what Keyturn says is what happens.
+
+Nothing is granted in the clients beside what makes them offer their tools at all, and the network is a namespace with
+nothing but the scripted model in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents_clients import Agent
+from agents_keyturn import KeyturnServer
+
+pytestmark = pytest.mark.agents
+
+CLIENTS = ("claude-code", "codex", "gemini")
+MakeAgent = Callable[[str], Agent]
+
+WHY = "I reason that the user wants proof.txt."
+RUNS = {"reasoning": WHY, "text": "I will create it.", "shell": "echo RAN > proof.txt"}
+HELD = {"reasoning": WHY, "text": "I will deploy it.", "shell": "./deploy.sh"}
+
+
+def script(*turns: dict[str, Any]) -> dict[str, Any]:
+    return {"turns": list(turns), "final": "finished as scripted"}
+
+
+def wired(keyturn: KeyturnServer, agent: Agent) -> Agent:
+    """The agent with Keyturn's hooks installed as its user would."""
+    keyturn.command(
+        "hook", "install", agent.recipe.name, "--yes", environment=agent.environment, cwd=agent.work
+    )
+    deploy = agent.work / "deploy.sh"
+    deploy.write_text("#!/bin/sh\necho RAN > proof.txt\n")
+    deploy.chmod(0o755)
+    return agent
+
+
+def proof(agent: Agent) -> str | None:
+    path = agent.work / "proof.txt"
+    return path.read_text() if path.exists() else None
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_an_allowed_action_runs_and_is_recorded_with_its_attribution(
+    name: str, keyturn: KeyturnServer, agent: MakeAgent
+) -> None:
+    start = keyturn.size
+    one = wired(keyturn, agent(name))
+    run = one.ran(script(RUNS))
+    assert proof(one) == "RAN\n", run.said
+    (decided,) = keyturn.entries("action.decided", start)
+    assert decided["verdict"] == "run"
+    assert decided["action"]["content"] == {
+        "kind": "shell",
+        "script": "echo RAN > proof.txt",
+        "dialect": "bash",
+    }
+    assert decided["gate"]["name"].startswith(f"hooks:{name}@")
+    assert decided["human"]["person"] == "dana"
+    assert decided["human"]["how"] == "os-uid"
+    assert decided["instruction"]["text"] == "please create proof.txt"
+    assert decided["agent"]["name"] == name
+    assert decided["definition"].startswith("sha256:")
+    assert WHY in decided["reasoning"]["text"]
+    assert decided["missing"] == []
+    assert len(keyturn.entries("permit.consumed", start)) == 1
+    (receipt,) = keyturn.entries("action.receipt", start)
+    assert (receipt["outcome"], receipt["ran"]) == ("done", decided["digest"])
+    (opened,) = keyturn.entries("session.opened", start)
+    assert len(keyturn.entries("session.closed", start)) == 1
+    assert opened["session"] == decided["session"]
+    keyturn.verify()
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_held_action_runs_once_somebody_approved_it(
+    name: str, keyturn: KeyturnServer, agent: MakeAgent
+) -> None:
+    start = keyturn.size
+    one = wired(keyturn, agent(name))
+    run = one.start(script(HELD))
+    request = keyturn.waiting()
+    assert proof(one) is None
+    keyturn.approve(request)
+    run.end()
+    assert proof(one) == "RAN\n", run.said
+    assert len(keyturn.entries("permit.consumed", start)) == 1
+    assert "finished as scripted" in run.said
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_denied_action_does_not_run_and_the_model_hears_why(
+    name: str, keyturn: KeyturnServer, agent: MakeAgent
+) -> None:
+    start = keyturn.size
+    one = wired(keyturn, agent(name))
+    run = one.start(script(HELD))
+    keyturn.deny(keyturn.waiting(), "not before the release")
+    run.end()
+    assert proof(one) is None
+    assert "denied by erin: not before the release" in run.heard
+    assert "finished as scripted" in run.said
+    assert keyturn.entries("permit.consumed", start) == []
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_file_written_by_the_clients_own_tool_is_asked_about_with_its_bytes(
+    name: str, keyturn: KeyturnServer, agent: MakeAgent
+) -> None:
+    start = keyturn.size
+    one = wired(keyturn, agent(name))
+    outside = one.root / "outside.txt"
+    turns = [
+        {"calls": [one.recipe.write(str(one.work / "proof.txt"), "RAN\n")]},
+        {"calls": [one.recipe.write(str(one.work / ".git" / "hooks" / "pre-commit"), "evil\n")]},
+    ]
+    run = one.start(script(*turns))
+    keyturn.deny(keyturn.waiting(), "hooks are ours")
+    run.end()
+    assert proof(one) == "RAN\n", run.said
+    assert not outside.exists()
+    assert not (one.work / ".git" / "hooks" / "pre-commit").exists()
+    edits = [entry["action"]["content"] for entry in keyturn.entries("action.decided", start)]
+    assert [edit["operation"] for edit in edits] == ["create", "create"]
+    assert "+RAN\n" in edits[0]["diff"]
+    assert keyturn.entries("action.receipt", start)[0].get("ran"), "the file is what was shown"
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_without_a_server_nothing_runs(
+    name: str, keyturn: KeyturnServer, agent: MakeAgent, tmp_path: Path
+) -> None:
+    one = agent(name)
+    environment, socket = one.environment, str(tmp_path / "nobody.sock")
+    keyturn.command(
+        "hook", "install", name, "--yes", "--socket", socket, environment=environment, cwd=one.work
+    )
+    run = one.ran(script(RUNS, RUNS))
+    assert proof(one) is None
+    assert "gate.unreachable" in run.heard, run.said
+
+
+CRASHES = {
+    "crash": "raise RuntimeError('boom')",
+    "exit 1": "import posix; posix._exit(1)",
+    "signal": "import posix; posix.kill(posix.getpid(), 11)",
+    "exit 7": 'print(\'{"decision": "allow"}\', flush=True); import posix; posix._exit(7)',
+}
+
+
+@pytest.mark.parametrize("crash", CRASHES)
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_hook_that_crashes_lets_nothing_run(
+    name: str, crash: str, keyturn: KeyturnServer, agent: MakeAgent
+) -> None:
+    one = wired(keyturn, agent(name))
+    broken(keyturn, CRASHES[crash])
+    try:
+        run = one.ran(script(RUNS))
+    finally:
+        mended(keyturn)
+    assert proof(one) is None, run.said
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_missing_hook_lets_nothing_run(name: str, keyturn: KeyturnServer, agent: MakeAgent) -> None:
+    one = wired(keyturn, agent(name))
+    hook_file(keyturn).rename(hook_file(keyturn).with_suffix(".away"))
+    try:
+        run = one.ran(script(RUNS))
+    finally:
+        hook_file(keyturn).with_suffix(".away").rename(hook_file(keyturn))
+    assert proof(one) is None, run.said
+
+
+def hook_file(keyturn: KeyturnServer) -> Path:
+    return keyturn.home.root / "hooks" / "keyturn_hook.py"
+
+
+def broken(keyturn: KeyturnServer, body: str) -> None:
+    path = hook_file(keyturn)
+    path.rename(path.with_suffix(".kept"))
+    path.write_text(body + "\n")
+
+
+def mended(keyturn: KeyturnServer) -> None:
+    path = hook_file(keyturn)
+    path.with_suffix(".kept").replace(path)

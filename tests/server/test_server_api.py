@@ -1,0 +1,322 @@
+"""The API of a running server: who may do what, and what bad input gets. No traceback, nothing half done, nothing run."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from server_process import GateClient, Process
+
+from keyturn.actions import Action, Agent, Attribution, Gate, Shell
+from keyturn.gates import protocol as wire
+from keyturn.resources import Surroundings
+
+
+class Api:
+    """Raw HTTP over TCP, as any program would speak it."""
+
+    def __init__(self, server: Process, token: str = "") -> None:
+        self._address = server.url.removeprefix("http://")
+        self.token = token
+
+    def call(self, method: str, path: str, body: Any = None, raw: bytes | None = None) -> tuple[int, Any]:
+        """Status and decoded body (text when it is no JSON)."""
+        connection = http.client.HTTPConnection(self._address, timeout=30)
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        data = raw if raw is not None else None if body is None else json.dumps(body).encode()
+        connection.request(method, path, data, headers)
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        try:
+            return answer.status, json.loads(text)
+        except ValueError:
+            return answer.status, text.decode()
+
+
+@pytest.fixture
+def dana(server: Process) -> Api:
+    return Api(server, (server.home.tokens / "dana").read_text().strip())
+
+
+@pytest.fixture
+def riley(server: Process, dana: Api) -> Api:
+    status, made = dana.call("POST", "/v1/people", {"id": "riley", "groups": ["reviewers", "policy"]})
+    assert status == 201, made
+    return Api(server, made["token"])
+
+
+@pytest.fixture
+def gate(server: Process, dana: Api) -> Api:
+    status, made = dana.call("POST", "/v1/gates", {"name": "ci"})
+    assert status == 201, made
+    return Api(server, made["token"])
+
+
+def test_an_agent_and_a_gate_have_no_verb_that_decides(server: Process, gate: Api, riley: Api) -> None:
+    held = GateClient(server.home).authorize("rm -r build").outcome
+    assert held is not None
+    assert held.request
+    view = riley.call("GET", f"/v1/requests/{held.request}")[1]
+    body = {"digest": view["digest"], "display": view["display"]}
+    for caller in (gate, Api(server), Api(server, "ktp_" + "A" * 43)):
+        status, said = caller.call("POST", f"/v1/requests/{held.request}/approve", body)
+        assert status in (401, 403), said
+    # No message of the gates' protocol decides either.
+    names = {kind.__struct_config__.tag for kind in wire.Ask.__args__}
+    assert names.isdisjoint({"approve", "deny", "decide"})
+    # Negative control: the same call by somebody who may.
+    assert riley.call("POST", f"/v1/requests/{held.request}/approve", body)[0] == 200
+
+
+def test_nobody_approves_what_their_own_agent_asks(server: Process, dana: Api, riley: Api) -> None:
+    held = GateClient(server.home).authorize("rm -r build").outcome
+    assert held is not None
+    view = dana.call("GET", f"/v1/requests/{held.request}")[1]
+    assert view["may_decide"]
+    body = {"digest": view["digest"], "display": view["display"]}
+    status, said = dana.call("POST", f"/v1/requests/{held.request}/approve", body)
+    assert (status, said["error"]["code"]) == (403, "approver.initiator")
+    # An administrator can't lend themselves a second pair of eyes either: same account, same person.
+    import os
+
+    made = dana.call(
+        "POST", "/v1/people", {"id": "dana2", "groups": ["reviewers"], "os_uids": [os.getuid()]}
+    )[1]
+    status, said = Api(server, made["token"]).call("POST", f"/v1/requests/{held.request}/approve", body)
+    assert (status, said["error"]["code"]) == (403, "approver.initiator")
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"{", 400),
+        (b"", 400),
+        (b"[]", 400),
+        (b"\xff\xfe", 400),
+        (b'{"action": 1}', 400),
+        (b'{"a":' * 50_000, 400),
+        (b'{"action": "' + b"x" * 3_000_000 + b'"}', 413),
+    ],
+)
+def test_malformed_and_oversized_bodies_get_words(gate: Api, raw: bytes, status: int) -> None:
+    got, said = gate.call("POST", "/v1/actions", raw=raw)
+    assert got == status
+    assert set(said["error"]) >= {"code", "happened", "not_done", "next"}
+    assert "Traceback" not in json.dumps(said)
+
+
+def test_an_unknown_kind_of_action_is_named_and_not_guessed_at(server: Process, gate: Api) -> None:
+    session = gate.call("POST", "/v1/sessions", {"agent": "ci"})[1]["id"]
+    action = msgspec.to_builtins(Action(Shell("ls"), Attribution(Agent("ci")), Gate("ci"), session))
+    assert gate.call("POST", "/v1/actions", {"action": action})[0] == 200
+    action["content"] = {"kind": "telepathy", "thought": "rm -rf /"}
+    status, said = gate.call("POST", "/v1/actions", {"action": action})
+    assert (status, said["error"]["code"]) == (400, "input.malformed")
+    assert "telepathy" in said["error"]["happened"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "ls \0 -la",
+        "ls \udcff",
+        "ls " + "a" * 1_000_000,
+        "$(" * 10_000 + ")" * 10_000,
+        "ls \u202e",
+        "((" * 5_000,
+    ],
+)
+def test_odd_commands_never_run_unheld(server: Process, script: str) -> None:
+    client = GateClient(server.home)
+    try:
+        answer = client.authorize(script)
+    except UnicodeEncodeError:
+        return  # a lone surrogate has no UTF-8, so no frame can carry it
+    if answer.outcome is None:
+        assert answer.error is not None
+        assert answer.error["code"] in ("input.too_large", "input.malformed", "input.not_canonical")
+    else:
+        assert answer.outcome.verdict == "hold"
+        assert not answer.outcome.decision.complete
+    assert GateClient(server.home).authorize("ls").outcome.verdict == "run"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"X", b"M", b"M\xc1", b"H", b"Hno fields", b"M" + msgspec.msgpack.encode({"type": "x"})]
+)
+def test_frames_that_are_none_get_words_and_the_connection_lives(server: Process, body: bytes) -> None:
+    client = GateClient(server.home)
+    answer = client.exchange(body)
+    assert b"Nothing ran" in answer
+    assert client.authorize("ls").outcome.verdict == "run"  # type: ignore[union-attr]
+
+
+def test_a_frame_over_the_limit_is_refused_before_it_is_read(server: Process) -> None:
+    import socket
+    import struct
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as gate:
+        gate.connect(str(server.home.gate_socket))
+        gate.sendall(struct.pack(">I", wire.MAX_FRAME + 1) + b"M")
+        (size,) = struct.unpack(">I", gate.recv(4, socket.MSG_WAITALL))
+        assert b"input.too_large" in gate.recv(size, socket.MSG_WAITALL)
+        assert gate.recv(1) == b""
+
+
+def test_every_route_that_changes_something_leaves_an_entry(
+    server: Process, dana: Api, riley: Api, gate: Api
+) -> None:
+    """Promise 7: the routes are enumerated from the API's own description; a new one without a story here fails."""
+    status, openapi = dana.call("GET", "/v1/openapi.json")
+    assert status == 200
+    writes = {
+        (method.upper(), path)
+        for path, methods in openapi["paths"].items()
+        for method in methods
+        if method in ("post", "put", "patch", "delete")
+    }
+    session = gate.call("POST", "/v1/sessions", {"agent": "ci", "human": "dana"})[1]["id"]
+    action = msgspec.to_builtins(Action(Shell("ls"), Attribution(Agent("ci")), Gate("ci"), session))
+    held = {**action, "content": {"kind": "shell", "script": "rm -r build"}}
+    ask = gate.call("POST", "/v1/actions", {"action": held})[1]
+    ask2 = gate.call(
+        "POST", "/v1/actions", {"action": {**held, "content": {"kind": "shell", "script": "rm -r b2"}}}
+    )[1]
+    view = riley.call("GET", f"/v1/requests/{ask['request']}")[1]
+    digests = {"digest": view["digest"], "display": view["display"]}
+    view2 = riley.call("GET", f"/v1/requests/{ask2['request']}")[1]
+    digests2 = {"digest": view2["digest"], "display": view2["display"]}
+    permit = gate.call("POST", "/v1/actions", {"action": action})[1]
+    files = {**dana.call("GET", "/v1/policy")[1]["files"], "README.md": "Changed.\n"}
+    mine = GateClient(server.home).authorize("rm -r mine").outcome
+    assert mine is not None
+    stories: dict[tuple[str, str], tuple[Api, str, Any]] = {
+        ("POST", "/v1/actions"): (gate, "/v1/actions", {"action": action}),
+        ("POST", "/v1/sessions"): (gate, "/v1/sessions", {"agent": "ci"}),
+        ("POST", "/v1/sessions/{session}/instructions"): (
+            gate,
+            f"/v1/sessions/{session}/instructions",
+            {"text": "go"},
+        ),
+        ("POST", "/v1/permits/consume"): (
+            gate,
+            "/v1/permits/consume",
+            {"token": permit["permit"]["token"], "digest": permit["digest"]},
+        ),
+        ("POST", "/v1/receipts"): (
+            gate,
+            "/v1/receipts",
+            {"action": permit["action"], "permit": None, "outcome": "done"},
+        ),
+        ("POST", "/v1/probes"): (dana, "/v1/probes", {"gate": "ci", "client": "x", "stopped": True}),
+        ("POST", "/v1/requests/{request_id}/approve"): (
+            riley,
+            f"/v1/requests/{ask['request']}/approve",
+            digests,
+        ),
+        ("POST", "/v1/requests/{request_id}/claim"): (
+            gate,
+            f"/v1/requests/{ask['request']}/claim",
+            {"digest": ask["digest"]},
+        ),
+        ("POST", "/v1/requests/{request_id}/deny"): (riley, f"/v1/requests/{ask2['request']}/deny", digests2),
+        ("POST", "/v1/requests/{request_id}/withdraw"): (dana, f"/v1/requests/{mine.request}/withdraw", {}),
+        ("POST", "/v1/people"): (dana, "/v1/people", {"id": "kim"}),
+        ("PATCH", "/v1/people/{person}"): (dana, "/v1/people/kim", {"groups": ["dba"]}),
+        ("POST", "/v1/people/{person}/remove"): (dana, "/v1/people/kim/remove", {}),
+        ("POST", "/v1/people/{person}/token"): (dana, "/v1/people/dana/token", {}),
+        ("POST", "/v1/gates"): (dana, "/v1/gates", {"name": "other"}),
+        ("POST", "/v1/gates/{gate}/remove"): (dana, "/v1/gates/other/remove", {}),
+        ("POST", "/v1/policies"): (dana, "/v1/policies", {"files": files}),
+        ("POST", "/v1/sessions/{session}/close"): (gate, f"/v1/sessions/{session}/close", {}),
+    }
+    makes_nothing = {("POST", "/v1/login")}  # a code in memory; redeeming it is an entry
+    assert writes - makes_nothing == set(stories)
+    for story, (caller, path, body) in stories.items():
+        before = size(riley)
+        status, said = caller.call(story[0], path, body)
+        assert status in (200, 201), (story, said)
+        if story == ("POST", "/v1/people/{person}/token"):
+            dana.token = said["token"]
+        assert size(riley) > before, story
+
+
+def size(api: Api) -> int:
+    """Entries in the log, as its checkpoint says."""
+    return int(api.call("GET", "/v1/ledger/checkpoint")[1].splitlines()[1])
+
+
+def test_reading_changes_nothing(server: Process, dana: Api, riley: Api) -> None:
+    openapi = dana.call("GET", "/v1/openapi.json")[1]
+    before = size(riley)
+    for path, methods in openapi["paths"].items():
+        if "get" in methods and not path.endswith(("/events", "/wait")):
+            filled = path.replace("{index}", "1").replace("{request_id}", "r_none")
+            assert riley.call("GET", filled)[0] in (200, 404), path
+    assert size(riley) == before
+
+
+def test_a_second_server_on_the_same_home_is_refused(server: Process) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "keyturn", "serve", "--home", str(server.home.root), "--port", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode != 0
+    assert "store.in_use" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert GateClient(server.home).authorize("ls").outcome.verdict == "run"  # type: ignore[union-attr]
+
+
+def test_the_hook_of_a_dead_server_denies(server: Process, tmp_path: Path) -> None:
+    """Promise 10, with the live server as negative control."""
+    from keyturn.gates.hooks import client
+
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        client.__file__,
+        "claude-code",
+        "PreToolUse",
+        str(server.home.gate_socket),
+    ]
+    call = {"session_id": "s", "cwd": str(tmp_path), "hook_event_name": "PreToolUse", "tool_name": "Bash"}
+    body = json.dumps({**call, "tool_input": {"command": "ls"}, "tool_use_id": "t1"}).encode()
+    alive = subprocess.run(command, input=body, capture_output=True, cwd=tmp_path, check=False)
+    assert b'"allow"' in alive.stdout, alive
+    server.stop()
+    dead = subprocess.run(command, input=body, capture_output=True, cwd=tmp_path, check=False)
+    assert dead.returncode == 2
+    assert b"nothing ran" in dead.stderr
+    assert b"allow" not in dead.stdout
+
+
+def test_the_health_addresses_answer_without_a_token(server: Process) -> None:
+    api = Api(server)
+    assert api.call("GET", "/livez")[0] == 200
+    assert api.call("GET", "/readyz")[0] == 200
+    status, text = api.call("GET", "/metrics")
+    assert status == 200
+    assert "keyturn_ledger_entries" in text
+
+
+def test_surroundings_can_not_be_used_to_make_keyturns_own_files_harmless(server: Process) -> None:
+    """The gate says where the workspace is; the server adds its own home to what is protected."""
+    client = GateClient(server.home)
+    who = Attribution(Agent("test-agent"))
+    action = Action(Shell(f"cat {server.home.log_key}"), who, client.gate, client.session, "/")
+    answer = client.ask(wire.Authorize(9, action, Surroundings("/", "/", "/")))
+    assert answer.outcome is not None
+    assert answer.outcome.verdict == "refuse"
