@@ -218,7 +218,11 @@ def structs() -> dict[str, type[msgspec.Struct]]:
     found: dict[str, type[msgspec.Struct]] = {}
     for module in (bodies, model):
         for name, kind in vars(module).items():
-            own = inspect.isclass(kind) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
+            own = (
+                inspect.isclass(kind)
+                and issubclass(kind, msgspec.Struct)
+                and kind.__module__ == module.__name__
+            )
             if own and kind is not model.Peer:
                 found[name] = kind
     return found
@@ -283,7 +287,11 @@ def docstrings(kind: type) -> dict[str, str]:
     assert isinstance(tree, ast.ClassDef)
     found = {}
     for line, after in zip(tree.body, tree.body[1:], strict=False):
-        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and isinstance(after, ast.Expr):
+        if (
+            isinstance(line, ast.AnnAssign)
+            and isinstance(line.target, ast.Name)
+            and isinstance(after, ast.Expr)
+        ):
             assert isinstance(after.value, ast.Constant)
             found[line.target.id] = " ".join(str(after.value.value).split())
     return found

@@ -22,6 +22,9 @@ AGENTS = BUILD / "agents"
 AGENTS_WITH_SCRIPTS = ("@anthropic-ai/claude-code", "opencode-ai")
 """Packages whose install script puts their program in place. Nobody else's install script is run."""
 
+NPM_SECONDS = 900
+"""After this long an installation is given up, so that a registry that hangs does not eat the time the tests need."""
+
 SKIPPED = "tests marked `{mark}` will be skipped"
 
 
@@ -121,13 +124,8 @@ def agents() -> str | None:
 def npm(node: Path, log: Path, *arguments: str) -> bool:
     """Run npm in build/agents, with its cache and configuration under build/, whoever the user is."""
     program = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    quiet = [
-        "--no-audit",
-        "--no-fund",
-        "--no-update-notifier",
-        "--fetch-retries=2",
-        "--fetch-retry-maxtimeout=20000",
-    ]
+    quiet = ["--no-audit", "--no-fund", "--no-update-notifier"]
+    quiet += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"]
     environment = {
         **os.environ,
         "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -138,16 +136,20 @@ def npm(node: Path, log: Path, *arguments: str) -> bool:
         environment["HOME"] = str(BUILD / "cache")
     if os.environ.get("SSL_CERT_FILE"):  # Node has its own list of authorities unless told
         environment.setdefault("NODE_EXTRA_CA_CERTS", os.environ["SSL_CERT_FILE"])
+    command = [str(node), str(program), *arguments, *quiet]
     with log.open("ab") as out:
-        command = [str(node), str(program), *arguments, *quiet]
-        done = subprocess.run(
-            command,
-            cwd=AGENTS,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                cwd=AGENTS,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                timeout=NPM_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            return False
     return done.returncode == 0
 
 

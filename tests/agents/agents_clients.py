@@ -27,8 +27,7 @@ OWN_PORT = 4010
 def modules() -> Path:
     """The folder `node_modules` in which the set-up installed the clients."""
     given = os.environ.get("KEYTURN_TEST_AGENTS")
-    root = Path(given) if given else HERE.parents[1] / "build" / "agents"
-    return root if root.name == "node_modules" else root / "node_modules"
+    return (Path(given) if given else HERE.parents[1] / "build" / "agents") / "node_modules"
 
 
 def node_folder() -> Path:

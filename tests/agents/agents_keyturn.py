@@ -22,6 +22,7 @@ class KeyturnServer:
 
     def __init__(self, root: Path) -> None:
         self.home = Home(root)
+        self.log = root.parent / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.command("init", "--person", "dana")
 
@@ -41,14 +42,15 @@ class KeyturnServer:
 
     def start(self) -> None:
         """Start it, and enrol Erin when she isn't there yet."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "keyturn", "serve", "--port", "0"],
-            env={**os.environ, "KEYTURN_HOME": str(self.home.root)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with self.log.open("ab") as sink:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "keyturn", "serve", "--port", "0"],
+                env={**os.environ, "KEYTURN_HOME": str(self.home.root)},
+                stdout=sink,
+                stderr=sink,
+            )
         self._until(lambda: self.home.server.exists() or self._process.poll() is not None)  # type: ignore[union-attr]
-        assert self.home.server.exists(), "the server did not start"
+        assert self.home.server.exists(), self.log.read_text()
         if not (self.home.tokens / "erin").exists():
             made = self.of("dana").post("/v1/people", {"id": "erin", "groups": ["reviewers"]})
             (self.home.tokens / "erin").write_text(made["token"])

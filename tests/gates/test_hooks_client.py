@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -119,10 +120,15 @@ def test_no_server_is_a_no(path: Path, name: str) -> None:
     assert ran.stdout == b""
 
 
-def test_no_server_is_a_no_in_json_for_copilot(path: Path) -> None:
-    ran = run(path, "copilot", "preToolUse")
-    assert is_no(ran)
-    assert b'"permissionDecision":"deny"' in ran.stdout
+@pytest.mark.parametrize(
+    ("event", "no"),
+    [("preToolUse", ("permissionDecision", "deny")), ("permissionRequest", ("behavior", "deny"))],
+)
+def test_no_server_is_a_no_in_json_for_copilot(path: Path, event: str, no: tuple[str, str]) -> None:
+    ran = run(path, "copilot", event)
+    said = json.loads(ran.stdout)
+    assert (ran.returncode, said[no[0]]) == (0, no[1])
+    assert "[gate.unreachable]" in ran.stdout.decode()
 
 
 @pytest.mark.parametrize(
@@ -244,6 +250,7 @@ def test_a_hook_process_that_ends_badly_is_a_no(path: Path, tmp_path: Path, body
     assert bare.returncode != 2  # the control: without the line around it, clients would let this run
     ran = subprocess.run(line(python, path), input=b"{}", capture_output=True, check=False)
     assert is_no(ran)
+    assert ran.stdout == b""
 
 
 def test_a_missing_interpreter_is_a_no(path: Path, tmp_path: Path) -> None:

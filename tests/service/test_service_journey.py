@@ -306,3 +306,29 @@ def _alter_a_row(world: World) -> None:
     with sqlite3.connect(world.home.ledger) as database:
         changed = database.execute("UPDATE row SET state = 'approved' WHERE kind = 'request'").rowcount
         assert changed
+
+
+def test_a_workspace_tightens_the_policy_and_can_not_loosen_it(world: World) -> None:
+    rules = world.work / ".keyturn" / "rules"
+    rules.mkdir(parents=True)
+
+    async def story(service: Keyturn) -> None:
+        session = await world.session(service)
+
+        async def verdict(command: str) -> str:
+            return (await service.authorize(world.action(session, command), world.around)).verdict
+
+        assert (await verdict(ALLOWED), await verdict(HELD)) == ("run", "hold")
+        (rules / "strict.cedar").write_text(
+            '@id("no-ls") @because("Not here.") forbid (principal, action == Action::"shell", resource)'
+            ' when { context.program == "ls" };'
+        )
+        assert (await verdict(ALLOWED), await verdict(HELD)) == ("refuse", "hold")
+        (rules / "strict.cedar").write_text('@id("all") @because("x") permit (principal, action, resource);')
+        with pytest.raises(KeyturnError) as refused:
+            await verdict(HELD)
+        assert refused.value.code == "policy.invalid"
+        (rules / "strict.cedar").unlink()
+        assert (await verdict(ALLOWED), await verdict(HELD)) == ("run", "hold")
+
+    world.play(story)

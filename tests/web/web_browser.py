@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def chromium() -> str | None:
@@ -22,28 +29,57 @@ def chromium() -> str | None:
 class Served(uvicorn.Server):
     """Tells when it listens, instead of being asked again and again."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
         super().__init__(config)
+        self.stop = stop
         self.listening = threading.Event()
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
+        self.loop = asyncio.get_running_loop()
         self.listening.set()
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self.stop()  # streams end first; otherwise stopping would wait for them
+        await super().shutdown(sockets)
+
+
+class Running:
+    """A server that answers at `origin`."""
+
+    def __init__(self, origin: str, server: Served) -> None:
+        self.origin = origin
+        self.port = int(origin.rpartition(":")[2])
+        self._server = server
+
+    def call(self, act: Callable[[], Any]) -> Any:
+        """Do *act* in the server's own thread, as its other requests do."""
+
+        async def run() -> Any:
+            return act()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._server.loop).result(20)
 
 
 @contextlib.contextmanager
-def serve(application: Any, port: int = 0) -> Iterator[str]:
-    """Serve *application* in a thread; gives its origin."""
+def serve(application: Any, port: int = 0, stop: Callable[[], None] = lambda: None) -> Iterator[Running]:
+    """Serve *application* in a thread."""
     config = uvicorn.Config(
-        application, "127.0.0.1", port, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        application,
+        "127.0.0.1",
+        port,
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
     )
-    server = Served(config)
+    server = Served(config, stop)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     assert server.listening.wait(20), "the server did not start"
     chosen = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{chosen}"
+        yield Running(f"http://127.0.0.1:{chosen}", server)
     finally:
         server.should_exit = True
         thread.join(20)

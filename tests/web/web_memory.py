@@ -119,7 +119,7 @@ class MemoryService:
     def __init__(self, ledger: MemoryLedger) -> None:
         self.ledger = ledger
         self.views: dict[str, RequestView] = {}
-        self.listeners: set[asyncio.Queue[dict[str, Any]]] = set()
+        self.listeners: set[asyncio.Queue[dict[str, Any] | None]] = set()
         self.fail_next = False
         self.decisions = 0
 
@@ -132,6 +132,11 @@ class MemoryService:
         for listener in self.listeners:
             listener.put_nowait(change)
         return entry
+
+    def stop(self) -> None:
+        """The server is about to stop: streams of changes end."""
+        for listener in self.listeners:
+            listener.put_nowait(None)
 
     def open(self, view: RequestView) -> RequestView:
         fields = {"id": view.id, "sentence": view.sentence, "digest": view.digest}
@@ -206,11 +211,11 @@ class MemoryService:
         return self._for(self.views[request], person)
 
     async def changes(self) -> AsyncIterator[dict[str, Any]]:
-        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self.listeners.add(queue)
         try:
-            while True:
-                yield await queue.get()
+            while (change := await queue.get()) is not None:
+                yield change
         finally:
             self.listeners.discard(queue)
 

@@ -28,7 +28,7 @@ MAX_STAGES = 64
 MAX_TEXT = 5000
 """Characters of a requirement's text: as many stages with the longest group names fit."""
 
-_TOKEN = re.compile(r"\s*(,|[^\s,]+)", re.ASCII)
+_TOKEN = re.compile(r"\s*(,|[^\s,]+)")
 _NUMBER = re.compile(r"[1-9][0-9]?", re.ASCII)
 _RESERVED = ("of", "then")
 
@@ -123,7 +123,7 @@ def one_more(requirement: Requirement) -> Requirement:
     For requests whose initiator is unknown: at most one of the people who approve can be the one who asked,
     and without that one the original requirement is still satisfied by others (promise 6).
     """
-    return _bounded(Stage(s.need + 1, s.group, s.order) for s in requirement.stages)
+    return Requirement(tuple(Stage(s.need + 1, s.group, s.order) for s in requirement.stages))
 
 
 def _stage(text: str, words: list[tuple[str, int]], at: int, order: int) -> Stage:

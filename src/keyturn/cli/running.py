@@ -105,11 +105,11 @@ def running(wanted: Wanted) -> int:
 def _plan(name: str, wanted: Wanted, home: Home, folder: str) -> launch.Launch:
     installed = _installed(name, home)
     drives = wanted.prompt is not None and name in launch.PROTOCOLS
-    if name == "copilot" and installed:
-        drives = False  # Copilot can't be told to leave its installed hooks out: it would ask twice
+    if name in launch.ASKS_TWICE and installed:
+        drives = False
     launch.check_options(name, wanted.command, driven=drives)
     if drives:
-        return launch.driven(name, wanted.command, folder, _free_port(), os.environ)
+        return launch.driven(name, wanted.command, _free_port(), os.environ)
     argv = launch.prompted(name, wanted.command, wanted.prompt)
     if installed:
         return launch.Launch("installed", argv)

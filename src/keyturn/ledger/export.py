@@ -23,10 +23,10 @@ from msgspec import Struct
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.ledger import checkpoint, note, tiles
 from keyturn.ledger.errors import LedgerDamaged
+from keyturn.ledger.merkle import HASH_BYTES
 from keyturn.ledger.note import VerifierKey
 from keyturn.ledger.sources import BLOBS, CHECKPOINT, VKEY
 from keyturn.ledger.storage import Store
-from keyturn.ledger.merkle import HASH_BYTES
 from keyturn.ledger.tiles import WIDTH, tile_path
 
 README = """This folder is a transparency log, written by Keyturn, of {size} entries.

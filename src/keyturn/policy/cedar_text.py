@@ -8,7 +8,9 @@ Source: the Cedar grammar, https://docs.cedarpolicy.com/policies/syntax-grammar.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from msgspec import Struct
@@ -50,8 +52,9 @@ class Source(Struct, frozen=True):
 
     def place(self, offset: int) -> tuple[int, int]:
         """(line, column), both from 1."""
-        line = self.text.count("\n", 0, offset) + 1
-        return line, offset - (self.text.rfind("\n", 0, offset) + 1) + 1
+        starts = _line_starts(self.text)
+        line = bisect_right(starts, offset)
+        return line, offset - starts[line - 1] + 1
 
     def problem(self, start: int, end: int, message: str, suggestion: str = "") -> Problem:
         """A problem at these characters, with the line it stands on."""
@@ -117,6 +120,11 @@ class Chunk(Struct, frozen=True):
     def parts(self) -> tuple[Part, ...]:
         """The conditions, split where they can be judged one by one."""
         return tuple(_parts(self))
+
+
+@lru_cache(maxsize=16)
+def _line_starts(text: str) -> list[int]:
+    return [0, *(match.end() for match in re.finditer("\n", text))]
 
 
 def scan(source: Source) -> tuple[list[Token], list[Problem]]:

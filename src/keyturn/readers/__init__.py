@@ -6,7 +6,7 @@ with `complete=False` and says which bytes and why (promise 2).
 
 from __future__ import annotations
 
-from keyturn.actions import Content, FileEdit, HttpRequest, Reading, Shell, ToolCall
+from keyturn.actions import Content, FileEdit, HttpRequest, Reading, Shell, ToolCall, Unread, content_kind
 from keyturn.readers.cache import ReadingCache
 from keyturn.readers.files import read_file
 from keyturn.readers.http import read_http
@@ -15,8 +15,21 @@ from keyturn.readers.tools import read_tool
 from keyturn.resources import Surroundings
 
 
+READER_FAILED = "The reader failed"
+"""Beginning of the reason when a reader has a fault of its own: that, too, is `complete=False`."""
+
+
 def read_afresh(content: Content, around: Surroundings) -> Reading:
-    """What *content* would do in *around*, worked out now."""
+    """What *content* would do in *around*, worked out now. Fails closed: a fault of a reader's own is not raised."""
+    try:
+        return _read(content, around)
+    except Exception as fault:
+        why = f"{READER_FAILED} ({type(fault).__name__})"
+        unread = (Unread(0, 0, why),)
+        return Reading(content_kind(content), False, (), unread, f"Not understood: {why}.")
+
+
+def _read(content: Content, around: Surroundings) -> Reading:
     if isinstance(content, Shell):
         return read_shell(content, around)
     if isinstance(content, FileEdit):
@@ -41,6 +54,7 @@ def known(content: Content, around: Surroundings) -> Reading | None:
 
 
 __all__ = [
+    "READER_FAILED",
     "ReadingCache",
     "known",
     "read",

@@ -40,7 +40,7 @@ class PermitUnknown(permits.PermitRefused):
 
 async def authorize(core: Core, action: Action, around: Surroundings, *, consume: bool) -> Outcome:
     """Read, decide, record, answer. See `Service.authorize`."""
-    policy = core.policy
+    policy = core.workspaces.tightened(core.policy, around.workspace)
     digest = action_digest(action, policy.digest)
     around = msgspec.structs.replace(
         around, labels=policy.labels, protected=(*around.protected, *core.protected), cwd=action.cwd
@@ -85,6 +85,7 @@ async def _record(
     expires = now + decision.obligations.within * 1000
     if request_id:
         opened = _request_fields(action, action_id, request_id, digest, reading, decision, expires)
+        opened["policy"] = core.policy.digest
         drafts.append(Draft("request.opened", opened, session=action.session))
     reused: list[str] = []
 
@@ -175,7 +176,6 @@ def _request_fields(
         "digest": digest,
         "kind": action.kind,
         "sentence": reading.sentence[:1000],
-        "policy": decision.policy,
         "obligations": to_builtins(decision.obligations),
         "expires": expires,
         "initiator": who.human.person if who.human else None,

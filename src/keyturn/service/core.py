@@ -16,6 +16,7 @@ from keyturn.ledger import Ledger
 from keyturn.policy import Policy
 from keyturn.service.ids import NewId, new_id
 from keyturn.service.settings import Settings
+from keyturn.service.workspaces import Workspaces
 
 
 class NoPolicy(KeyturnError):
@@ -49,6 +50,7 @@ class Core:
         self.deadlines = asyncio.Event()
         self.observe: Callable[[str, float], None] | None = None
         self._policy: Policy | None = None
+        self.workspaces = Workspaces()
         self._roster: Roster | None = None
 
     def now(self) -> int:

@@ -54,7 +54,7 @@ class WebContext(Protocol):
 
     @property
     def service(self) -> Service:
-        """The use cases."""
+        """The use cases. Its `changes()` must end when the server is about to stop: open streams end with it."""
         ...
 
     @property

@@ -72,6 +72,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
             "entry.html",
             person=viewer,
             e=entry,
+            index=index,
             meaning=ENTRY_TYPES.get(entry.type, "This version does not know that type."),
             request_id=request_of(entry),
             leaf_text=entry.leaf.decode("utf-8", "surrogateescape"),

@@ -46,7 +46,13 @@ _GRANTING_WHEN_DRIVEN: dict[str, tuple[str, ...]] = {
 }
 """Options with which a client acts without asking, or skips its hooks."""
 
-_GEMINI_SETTINGS = "GEMINI_CLI_SYSTEM_SETTINGS_PATH"
+_ONLY_INSTALLED = {
+    "codex": "Codex runs only hooks that it was told to trust, so they can't be wired for one run.",
+    "gemini": "Gemini takes settings for one run only from files that root owns, so hooks can't be wired for one run.",
+}
+
+ASKS_TWICE = ("gemini", "copilot")
+"""Clients that can't be told to leave installed hooks out: with those installed, they are not driven as well."""
 
 
 class NoGate(KeyturnError):
@@ -111,19 +117,10 @@ def check_options(client: str, command: Sequence[str], *, driven: bool) -> None:
             raise SelfGranting(f"With {word.partition('=')[0]} {client} acts without asking.")
 
 
-def driven(
-    client: str, command: Sequence[str], folder: str, port: int, environment: Mapping[str, str]
-) -> Launch:
-    """The client as a protocol server. Its own Keyturn hooks stand back, or each action would be asked about twice."""
+def driven(client: str, command: Sequence[str], port: int, environment: Mapping[str, str]) -> Launch:
+    """The client as a protocol server; Codex and opencode without hooks and plugins, or they would ask twice."""
     argv = tuple(command)
-    if client == "gemini":
-        settings = _settings_of(environment)
-        config = settings.setdefault("hooksConfig", {})
-        if isinstance(config, dict):
-            config["disabled"] = [*config.get("disabled", []), "keyturn"]
-        path = f"{folder}/gemini-settings.json"
-        return Launch("driven", (*argv, "--acp"), {_GEMINI_SETTINGS: path}, {path: _json(settings)})
-    if client == "copilot":
+    if client in ("gemini", "copilot"):
         return Launch("driven", (*argv, "--acp"), {"COPILOT_ALLOW_ALL": None})
     if client == "codex":
         return Launch("driven", (*argv, "--disable", "hooks", "app-server"))
@@ -151,19 +148,15 @@ def hooked(
     client: str, argv: Sequence[str], folder: str, wire: Wire, environment: Mapping[str, str]
 ) -> Launch:
     """The client as a child, its hooks wired by files in *folder*. Raises `HooksMissing` where that can't be done."""
-    if client == "codex":
+    if client in _ONLY_INSTALLED:
         raise HooksMissing(
-            "Codex runs only hooks that it was told to trust, so they can't be wired for one run.",
-            next_step="Give the instruction with --prompt (Keyturn then drives Codex), or run `keyturn hook install codex`.",
+            _ONLY_INSTALLED[client],
+            next_step=f"Give the instruction with --prompt (Keyturn then drives {client}), or run `keyturn hook install {client}`.",
         )
     target = targets(client, "user", folder, folder, wire)[0]
     if client == "claude-code":
         path = f"{folder}/claude-settings.json"
         return Launch("hooked", (argv[0], "--settings", path, *argv[1:]), {}, {path: target.add(None)})
-    if client == "gemini":
-        path = f"{folder}/gemini-settings.json"
-        settings = _json(_settings_of(environment))
-        return Launch("hooked", tuple(argv), {_GEMINI_SETTINGS: path}, {path: target.add(settings)})
     if client == "copilot":
         about = {
             "name": "keyturn",
@@ -194,16 +187,6 @@ def write(launch: Launch) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
         with os.fdopen(descriptor, "wb") as out:
             out.write(data)
-
-
-def _settings_of(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Gemini's present system settings, which the run's file stands in for."""
-    path = Path(environment.get(_GEMINI_SETTINGS) or "/etc/gemini-cli/settings.json")
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _content_of(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class Child:
     def __init__(self, process: asyncio.subprocess.Process, terminal: int | None) -> None:
         self._process = process
         self._terminal = terminal
+        self._draining: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(cls, argv: Sequence[str], environment: Mapping[str, str], *, terminal: bool) -> Child:
@@ -90,7 +91,11 @@ class Child:
         while _alive(self._process.pid) and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(0.02)
         self._signal(signal.SIGKILL)
-        await self._process.wait()
+        if self._draining is not None:
+            self._draining.cancel()
+        with suppress(TimeoutError, ValueError):
+            # What escaped the group may hold the pipes open: that is not waited for.
+            await asyncio.wait_for(self._process.communicate(), END_SECONDS)
         if self._terminal is not None:
             _to_foreground(self._terminal, os.getpgrp())
 

@@ -125,11 +125,16 @@ def refuse(client: str, event: str, why: str) -> int:
     if event in NOTICES:
         write(2, ("keyturn: this was not recorded (%s). [gate.unreachable]\n" % why).encode())
         return 1
-    if client == "copilot":
-        said = words.replace("\\", "").replace('"', "'").encode("ascii", "replace")
-        write(1, b'{"permissionDecision":"deny","permissionDecisionReason":"' + said + b'"}\n')
     write(2, words.encode("utf-8", "replace") + b"\n")
-    return 2
+    if client != "copilot":
+        return 2
+    # Copilot drops the words of exit status 2; its two questions have one dialect each.
+    said = words.replace("\\", "").replace('"', "'").encode("ascii", "replace")
+    if event == "permissionRequest":
+        write(1, b'{"behavior":"deny","message":"' + said + b'"}\n')
+    else:
+        write(1, b'{"permissionDecision":"deny","permissionDecisionReason":"' + said + b'"}\n')
+    return 0
 
 
 def main() -> int:

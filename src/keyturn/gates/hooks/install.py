@@ -340,9 +340,8 @@ def _trust(journal: Journal, place: Place) -> tuple[Journal, list[Change], tuple
 
 
 def _journal_path(client: str, scope: Scope, place: Place) -> Path:
-    name = f"{client}.{scope}"
-    if scope == "project":
-        name += "." + hashlib.sha256(place.cwd.encode()).hexdigest()[:16]
+    below = {"user": place.home, "project": place.cwd, "managed": place.root}[scope]
+    name = f"{client}.{scope}.{hashlib.sha256(below.encode()).hexdigest()[:16]}"
     return Path(place.keyturn) / "installed" / f"{name}.json"
 
 

@@ -268,12 +268,14 @@ class Walk:
         self._substitutions(word, scene)
         if redirection.body is not None or redirection.operator in ("<<<", ">&", "<&"):
             return []
-        call = Call(redirection.operator, scene, self._span(redirection.span))
-        bound = {name: scene.variables[name][0] for name in variables_in(word, scene) if len(scene.variables[name]) == 1}
-        target = argument(word, scene, bound)
         if any(isinstance(part, Substitution) and part.opening != "$(" for part in word.parts):
             return []  # `> >(command)`: a pipe to a command that is a step of its own
-        if target.text.startswith(("/dev/tcp/", "/dev/udp/")) or (not target.known and target.prefix[:5] in ("/dev/", "")):
+        effects = [self._target(words[0], redirection, scene) for words in self._alternatives((word,), scene)]
+        return list(dict.fromkeys(effect for some in effects for effect in some))
+
+    def _target(self, target: Argument, redirection: Redirection, scene: Scene) -> list[Effect]:
+        call = Call(redirection.operator, scene, self._span(redirection.span))
+        if target.text.startswith(("/dev/tcp/", "/dev/udp/")) or (not target.known and target.prefix in ("", "/")):
             return self._device(target, redirection, call)
         if redirection.operator in ("<", "<>"):
             call.path("reads", target)

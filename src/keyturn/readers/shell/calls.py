@@ -84,9 +84,9 @@ class Call(Struct):
         """Note that the command is not understood."""
         self.problems.append(Problem(why, span or self.span))
 
-    def add(self, verb: Verb, what: str, zone: str) -> None:
+    def add(self, verb: Verb, what: str, zone: str, labels: tuple[str, ...] = ()) -> None:
         """Note an effect that is not about a path."""
-        self.effects.append(Effect(verb, what, zone))
+        self.effects.append(Effect(verb, what, zone, labels))
 
     def path(self, verb: Verb, argument: Argument) -> None:
         """Note *verb* done to the path *argument*, in every folder the command may run in."""

@@ -196,6 +196,8 @@ class Emission:
 def quote(text: str, name: bool = False) -> str:
     """*text* as one shell word that stands for exactly *text*."""
     plain = _PLAIN_NAME if name else _PLAIN
+    if text in ("[", "]", "{}"):
+        return text
     if plain.fullmatch(text) and not (name and text in _RESERVED):
         return text
     return "'" + text.replace("'", "'\\''") + "'"

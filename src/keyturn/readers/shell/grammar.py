@@ -13,17 +13,18 @@ from importlib.resources import files
 from typing import Any, get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keyturn.actions import Verb
 from keyturn.resources import ZONES
 
 VALUE_ACTIONS = frozenset(
-    "reads writes deletes outputs unpacks connects uploads executes dispatches enters held operands pattern stops also alone".split()
+    "reads writes deletes outputs unpacks connects uploads executes dispatches enters held operands pattern stops also alone default".split()
 )
 """First words of an option's description; see `programs/README.md`."""
 
 OPERANDS = frozenset(
-    "text reads writes deletes moves into links unpacks url sends remote copy code program rest process package held".split()
+    "text reads writes deletes moves into links unpacks url sends remote copy code program rest process package held object changes repository".split()
 )
 """What an operand can be."""
 
@@ -68,7 +69,11 @@ class Option(Struct, frozen=True):
     @property
     def harmless(self) -> bool:
         """Whether it can at most read."""
-        return all(clause.action in ("reads", "pattern", "alone") for clause in self.clauses)
+        return all(
+            clause.action in ("reads", "pattern", "alone", "default")
+            or (clause.action == "also" and clause.rest.startswith("reads "))
+            for clause in self.clauses
+        )
 
 
 class Operand(Struct, frozen=True):
@@ -79,11 +84,12 @@ class Operand(Struct, frozen=True):
 
 
 class FixedEffect(Struct, frozen=True):
-    """An effect that every call has."""
+    """An effect that every call has. Zone `here`: `what` is a path in the folder that the command runs in."""
 
     verb: Verb
     zone: str
     what: str
+    labels: tuple[str, ...] = ()
 
 
 class Grammar(Struct, frozen=True):
@@ -152,22 +158,28 @@ def load(text: str, source: str, known: dict[str, Grammar] | None = None) -> dic
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadGrammar(f"{source}: {error}") from error
+    return _grammars(tables, source, "", known or {})
+
+
+def _grammars(
+    tables: dict[str, Any], source: str, outer: str, known: dict[str, Grammar]
+) -> dict[str, Grammar]:
+    """Sibling tables; one that is `like` another takes its entry, with further options if it names some."""
     found: dict[str, Grammar] = {}
     for name, table in tables.items():
-        if "like" in table:
-            model = found.get(table["like"]) or (known or {}).get(table["like"])
-            if model is None or set(table) - {"like", "about"}:
-                raise BadGrammar(f"{source}: {name} is like a program that is not described before it")
-            found[name] = _renamed(model, name, table.get("about", model.about))
-        else:
-            found[name] = _grammar(name, table, source)
+        if not isinstance(table, dict):
+            raise BadGrammar(f"{source}: {outer}{name} is not a table")
+        if "like" not in table:
+            found[name] = _grammar(name, table, source, outer)
+            continue
+        model = found.get(table["like"]) or known.get(table["like"])
+        if model is None or set(table) - {"like", "about", "options"}:
+            raise BadGrammar(f"{source}: {outer}{name} is like one that is not described before it")
+        more = _options(table.get("options", ""), f"{source}: {outer}{name}")
+        found[name] = replace(
+            model, name=name, about=table.get("about", model.about), options={**model.options, **more}
+        )
     return found
-
-
-def _renamed(model: Grammar, name: str, about: str) -> Grammar:
-    import msgspec
-
-    return msgspec.structs.replace(model, name=name, about=about)
 
 
 def _grammar(name: str, table: dict[str, Any], source: str, outer: str = "") -> Grammar:
@@ -180,9 +192,7 @@ def _grammar(name: str, table: dict[str, Any], source: str, outer: str = "") -> 
     special = table.get("special", "")
     if special and special not in SPECIAL:
         raise BadGrammar(f"{where}: unknown grammar {special}")
-    subcommands = {
-        word: _grammar(word, sub, source, f"{outer}{name} ") for word, sub in table.get("subcommands", {}).items()
-    }
+    subcommands = _grammars(table.get("subcommands", {}), source, f"{outer}{name} ", {})
     return Grammar(
         name=name,
         about=table["about"],
@@ -268,10 +278,11 @@ def _pattern(text: str, where: str) -> str:
 
 
 def _fixed(text: str, where: str) -> FixedEffect:
-    verb, zone, what = (text.split(" ", 2) + ["", ""])[:3]
-    if verb not in get_args(Verb) or zone not in ZONES or not what:
+    match = re.fullmatch(r"(\w+) (\w+) (.+?)(?: \[(\w+)\])?", text)
+    if not match or match.group(1) not in get_args(Verb) or match.group(2) not in (*ZONES, "here"):
         raise BadGrammar(f"{where}: {text!r} is not `VERB ZONE WHAT`")
-    return FixedEffect(verb, zone, what)  # type: ignore[arg-type]
+    verb, zone, what, label = match.groups()
+    return FixedEffect(verb, zone, what, (label,) if label else ())  # type: ignore[arg-type]
 
 
 def fixed(text: str) -> FixedEffect:

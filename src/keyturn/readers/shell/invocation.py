@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from keyturn.actions import Effect
 from keyturn.readers.http import OddUrl, url_effects
 from keyturn.readers.shell.calls import Argument, Call, Scene, join
-from keyturn.readers.shell.grammar import Clause, Grammar, Operand, Option, fixed
+from keyturn.readers.shell.grammar import Clause, FixedEffect, Grammar, Operand, Option, fixed
 from keyturn.resources import absolute, host_labels, host_zone
 
 _REMOTE = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._-]+):(.*)", re.DOTALL)
@@ -157,8 +157,11 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
             if argument.many or (not argument.known and argument.may_be_option):
                 call.path("reads", argument)
     words = read_words(grammar, arguments, call)
+    for given in words.given:
+        if any(clause.action == "enters" for clause in given.option.clauses) and given.value:
+            enter(given.value, call)
     for effect in grammar.always:
-        call.add(effect.verb, _filled(effect.what, words), effect.zone)
+        _always(effect, words, call)
     kinds, required = grammar.operands, grammar.required
     skip = False
     for given in words.given:
@@ -171,9 +174,6 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
     if skip and kinds and kinds[0].kind in ("text", "code", "rest"):
         kinds = kinds[1:]
     for given in words.given:
-        if any(clause.action == "enters" for clause in given.option.clauses) and given.value:
-            enter(given.value, call)
-    for given in words.given:
         for clause in given.option.clauses:
             _clause(clause, given, call, grammar)
     if grammar.subcommands:
@@ -181,8 +181,16 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
     else:
         if len(words.operands) < required:
             call.refuse(f"{call.program} needs at least {required} operand{'s' if required > 1 else ''}")
-        _operands(kinds, words.operands, call, grammar)
+        asked = any(c.action == "default" for given in words.given for c in given.option.clauses)
+        _operands(kinds, words.operands, call, grammar, ("reads .",) if asked else grammar.default)
     return words
+
+
+def _always(effect: FixedEffect, words: Words, call: Call) -> None:
+    if effect.zone == "here":
+        call.path(effect.verb, Argument(effect.what, call.span))
+    else:
+        call.add(effect.verb, _filled(effect.what, words), effect.zone, effect.labels)
 
 
 def _filled(what: str, words: Words) -> str:
@@ -227,8 +235,7 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
     if action == "held":
         call.refuse(f"The option {given.option.shown} {clause.rest or 'is not described'}")
     elif action == "also":
-        effect = fixed(clause.rest)
-        call.add(effect.verb, effect.what, effect.zone)
+        _always(fixed(clause.rest), Words(), call)
     elif action == "dispatches" and value is not None:
         call.subcommand = f"{given.option.names[0]} {value.text}"
         _value("executes", "", value, given, call)
@@ -306,7 +313,11 @@ def connects(host: str, call: Call, sends: bool = False) -> None:
 
 def _subcommand(grammar: Grammar, words: Words, call: Call) -> None:
     if not words.operands:
-        if not any(given.option.shown in ("--version", "--help") for given in words.given):
+        for default in grammar.default:
+            verb, _, path = default.partition(" ")
+            call.path("reads" if verb == "reads" else "writes", Argument(path, call.span))
+        told = any(given.option.shown in ("--version", "--help", "-v", "-version") for given in words.given)
+        if not grammar.default and not told:
             call.refuse(f"{call.program} without a subcommand")
         return
     first = words.operands[0]
@@ -325,16 +336,21 @@ def _subcommand(grammar: Grammar, words: Words, call: Call) -> None:
         apply(sub, words.operands[1:], call)
 
 
-def _operands(kinds: tuple[Operand, ...], operands: list[Argument], call: Call, grammar: Grammar) -> None:
-    if not operands:
-        for default in grammar.default:
-            verb, _, path = default.partition(" ")
-            call.path("reads" if verb == "reads" else "writes", Argument(path, call.span))
-        return
+def _operands(
+    kinds: tuple[Operand, ...],
+    operands: list[Argument],
+    call: Call,
+    grammar: Grammar,
+    defaults: tuple[str, ...],
+) -> None:
     assigned = _assign(kinds, len(operands))
     if assigned is None:
         call.refuse(f"{call.program} with an operand that is not described", operands[-1].span)
         return
+    if all(kind in ("text", "object") for kind in assigned):
+        for default in defaults:
+            verb, _, path = default.partition(" ")
+            call.path("reads" if verb == "reads" else "writes", Argument(path, call.span))
     repeating = next((kind.kind for kind in kinds if kind.many), None)
     spread = any(
         o.many and not (o.wild and kind == repeating) for o, kind in zip(operands, assigned, strict=True)
@@ -353,6 +369,8 @@ def _operands(kinds: tuple[Operand, ...], operands: list[Argument], call: Call, 
 
 def _assign(kinds: tuple[Operand, ...], count: int) -> list[str] | None:
     """The kind of each of *count* operands; the repeating one takes what the others leave."""
+    if not count:
+        return []
     names = [kind.kind for kind in kinds]
     at = next((i for i, kind in enumerate(kinds) if kind.many), None)
     if at is None:
@@ -393,12 +411,44 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
             call.refuse("Code that is only known when it runs", operand.span)
     elif kind == "program":
         call.nest(operands[index:])
+    elif kind == "object":
+        _object(operand, call)
+    elif kind == "changes":
+        call.path("writes", Argument(".", operand.span))
+    elif kind == "repository":
+        _repository(operand, call)
     elif kind == "process":
         call.add("configures", f"process {operand.text}", "system")
     elif kind == "package":
         _package(operand, call)
     elif kind == "held":
         call.refuse(f"What {call.program} does with {operand.text} is not described", operand.span)
+
+
+def _object(operand: Argument, call: Call) -> None:
+    """A commit or a path of git; one outside the work tree is read like any file (git-diff(1), --no-index)."""
+    pieces = operand.text.split("/")
+    if not operand.known or operand.text.startswith("/") or ".." in pieces:
+        call.path("reads", operand)
+
+
+def _repository(operand: Argument, call: Call) -> None:
+    """A repository to copy (git-clone(1), GIT URLS). `transport::address` runs a program."""
+    text = operand.text
+    match = _REMOTE.fullmatch(text)
+    ssh = re.fullmatch(r"(?:ssh|git)://(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._-]+)(?::[0-9]+)?/.*", text)
+    if not operand.known or "::" in text:
+        call.refuse("A repository of a form that is not described", operand.span)
+    elif text.startswith(("http://", "https://")):
+        _url(operand, call, sends=False)
+    elif ssh or (match and "/" not in text.split(":", 1)[0]):
+        host = ssh or match
+        assert host is not None
+        connects(host.group(1), call)
+    elif "://" in text:
+        call.refuse("A repository of a form that is not described", operand.span)
+    else:
+        call.path("reads", operand)
 
 
 def _package(operand: Argument, call: Call) -> None:
