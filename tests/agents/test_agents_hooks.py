@@ -113,21 +113,63 @@ def test_a_file_written_by_the_clients_own_tool_is_asked_about_with_its_bytes(
 ) -> None:
     start = keyturn.size
     one = wired(keyturn, agent(name))
-    outside = one.root / "outside.txt"
+    workflow = one.work / ".github" / "workflows" / "ci.yml"
     turns = [
         {"calls": [one.recipe.write(str(one.work / "proof.txt"), "RAN\n")]},
-        {"calls": [one.recipe.write(str(one.work / ".git" / "hooks" / "pre-commit"), "evil\n")]},
+        {"calls": [one.recipe.write(str(workflow), "evil\n")]},
     ]
     run = one.start(script(*turns))
-    keyturn.deny(keyturn.waiting(), "hooks are ours")
+    keyturn.deny(keyturn.waiting(), "workflows are ours")
     run.end()
     assert proof(one) == "RAN\n", run.said
-    assert not outside.exists()
-    assert not (one.work / ".git" / "hooks" / "pre-commit").exists()
+    assert not workflow.exists()
+    assert "workflows are ours" in run.heard
     edits = [entry["action"]["content"] for entry in keyturn.entries("action.decided", start)]
     assert [edit["operation"] for edit in edits] == ["create", "create"]
     assert "+RAN\n" in edits[0]["diff"]
     assert keyturn.entries("action.receipt", start)[0].get("ran"), "the file is what was shown"
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_the_script_that_was_read_is_the_one_that_runs(
+    name: str, keyturn: KeyturnServer, agent: MakeAgent
+) -> None:
+    start = keyturn.size
+    one = wired(keyturn, agent(name))
+    run = one.ran(script({"shell": "echo    RAN     >proof.txt"}))
+    assert proof(one) == "RAN\n", run.said
+    (receipt,) = keyturn.entries("action.receipt", start)
+    assert receipt["note"] == "it ran in its re-emitted form"
+
+
+def test_a_patch_is_applied_only_if_all_its_files_may_be_changed(
+    keyturn: KeyturnServer, agent: MakeAgent
+) -> None:
+    one = wired(keyturn, agent("codex"))
+    files = "*** Add File: proof.txt\n+RAN\n*** Add File: .github/workflows/ci.yml\n+evil\n"
+    call = {"tool": "apply_patch", "raw": f"*** Begin Patch\n{files}*** End Patch\n"}
+    run = one.start(script({"calls": [call]}))
+    keyturn.deny(keyturn.waiting(), "workflows are ours")
+    run.end()
+    assert proof(one) is None
+    assert "does 2 things" in run.heard
+
+
+def test_settings_that_an_agent_changes_do_not_unhook_it(keyturn: KeyturnServer, agent: MakeAgent) -> None:
+    start = keyturn.size
+    one = wired(keyturn, agent("claude-code"))
+    path = one.work / ".claude" / "settings.local.json"
+    path.parent.mkdir()
+    (one.work / "deploy.sh").write_text(
+        f"#!/bin/sh\necho '{{\"disableAllHooks\": true}}' > {path}\nsleep 2\n"
+    )
+    run = one.start(script(HELD, {"shell": "echo RAN > proof.txt"}))
+    keyturn.approve(keyturn.waiting())
+    run.end()
+    assert path.exists(), run.said
+    decided = [entry["action"]["content"] for entry in keyturn.entries("action.decided", start)]
+    assert decided[-1].get("script") == "echo RAN > proof.txt", "the next action was still asked about"
+    assert any(content.get("tool") == "ConfigChange" for content in decided)
 
 
 @pytest.mark.parametrize("name", CLIENTS)
@@ -146,7 +188,6 @@ def test_without_a_server_nothing_runs(
 
 CRASHES = {
     "crash": "raise RuntimeError('boom')",
-    "exit 1": "import posix; posix._exit(1)",
     "signal": "import posix; posix.kill(posix.getpid(), 11)",
     "exit 7": 'print(\'{"decision": "allow"}\', flush=True); import posix; posix._exit(7)',
 }

@@ -482,6 +482,18 @@ def test_gemini_results_are_paired_by_what_was_done() -> None:
     assert [receipt.outcome for receipt in service.receipts] == ["failed"]
 
 
+def test_without_a_call_id_a_result_is_paired_as_proposed_or_as_rewritten_but_once() -> None:
+    for reported in ("ls    -l", "ls -l"):
+        service = Recording()
+        service.canonical = "ls -l"
+        done = call("gemini", "AfterTool", result("gemini", "run_shell_command", {"command": reported}, {}))
+        other = "ls -l" if reported != "ls -l" else "ls    -l"
+        again = call("gemini", "AfterTool", result("gemini", "run_shell_command", {"command": other}, {}))
+        ask(desk_of(service), gate("gemini", shell("gemini", "ls    -l")), done, again)
+        assert len(service.receipts) == 1
+        assert service.receipts[0].note == ("" if reported != "ls -l" else "it ran in its re-emitted form")
+
+
 def test_a_file_that_is_not_as_shown_is_noted(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_text("a\n")

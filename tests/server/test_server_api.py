@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from server_process import GateClient, Process
 
-from keyturn.actions import Action, Agent, Attribution, Gate, Shell
+from keyturn.actions import Action, Agent, Attribution, Gate, Human, Shell
 from keyturn.gates import protocol as wire
 from keyturn.resources import Surroundings
 
@@ -185,7 +185,8 @@ def test_every_route_that_changes_something_leaves_an_entry(
         if method in ("post", "put", "patch", "delete")
     }
     session = gate.call("POST", "/v1/sessions", {"agent": "ci", "human": "dana"})[1]["id"]
-    action = msgspec.to_builtins(Action(Shell("ls"), Attribution(Agent("ci")), Gate("ci"), session))
+    who = Attribution(Agent("ci"), Human("dana", "declared"))
+    action = msgspec.to_builtins(Action(Shell("ls"), who, Gate("ci"), session))
     held = {**action, "content": {"kind": "shell", "script": "rm -r build"}}
     ask = gate.call("POST", "/v1/actions", {"action": held})[1]
     ask2 = gate.call(

@@ -89,11 +89,11 @@ def _impatient(folder: Path) -> dict[str, bytes]:
     files["rules/99-impatient.cedar"] = b"""
 @id("impatient")
 @hold
-@within("1s")
+@within("10s")
 @because("Builds are deleted by people.")
 permit (principal, action == Action::"shell", resource) when { context.program == "rm" };
 """
-    files["requirements.toml"] = b'[default]\napprove = "1 of reviewers"\nwithin = "1s"\n'
+    files["requirements.toml"] = b'[default]\napprove = "1 of reviewers"\nwithin = "10s"\n'
     return {path: data for path, data in files.items() if not path.startswith("tests/")}
 
 

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
-from web_memory import MemoryWeb, app, view
-
-ORIGIN = "http://127.0.0.1:8765"
+from web_memory import HERE, MemoryWeb, app, view
 
 
 @pytest.fixture
@@ -24,7 +22,7 @@ def web() -> MemoryWeb:
 @pytest.fixture
 def client(web: MemoryWeb) -> Iterator[TestClient[Litestar]]:
     """A browser-like client that is not signed in."""
-    with TestClient(app(web), base_url=ORIGIN, raise_server_exceptions=False) as given:
+    with TestClient(app(web), base_url=HERE, raise_server_exceptions=False) as given:
         given.headers["accept"] = "text/html"
         yield given
 
@@ -32,6 +30,6 @@ def client(web: MemoryWeb) -> Iterator[TestClient[Litestar]]:
 @pytest.fixture
 def dana(web: MemoryWeb, client: TestClient[Litestar]) -> TestClient[Any]:
     """The client, signed in as a reviewer."""
-    answer = client.post("/login", json={"code": web.code("dana")}, headers={"origin": ORIGIN})
+    answer = client.post("/login", json={"code": web.code("dana")}, headers={"origin": HERE})
     assert answer.status_code == 200
     return client

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
-from web_memory import MemoryWeb, app
+from web_memory import HERE, MemoryWeb, app
 
-from conftest import ORIGIN
 from keyturn.channels.web.guard import cookie_name, csrf_token, own_host
 from keyturn.channels.web.rendering import ASSETS, ASSETS_DIGEST
 
@@ -25,7 +24,7 @@ PAGES = (
 def signed(web: MemoryWeb, client: Client) -> dict[str, str]:
     """Headers of a decision as the page sends it."""
     cookie = client.cookies[cookie_name("127.0.0.1:8765")]
-    return {"origin": ORIGIN, "X-Keyturn-CSRF": csrf_token(cookie)}
+    return {"origin": HERE, "X-Keyturn-CSRF": csrf_token(cookie)}
 
 
 def decision(web: MemoryWeb, **changes: Any) -> dict[str, Any]:
@@ -103,7 +102,7 @@ def test_without_a_session_nothing_is_shown_and_nothing_decided(web: MemoryWeb, 
         answer = client.get(path, headers={"accept": "application/json"})
         assert answer.status_code == 401, path
         assert "rm -rf" not in answer.text
-    headers = {"origin": ORIGIN, "X-Keyturn-CSRF": csrf_token("guess"), "cookie": "keyturn_8765=guess"}
+    headers = {"origin": HERE, "X-Keyturn-CSRF": csrf_token("guess"), "cookie": "keyturn_8765=guess"}
     assert client.post("/requests/r_00001/decision", json=decision(web), headers=headers).status_code == 401
     assert web.service.decisions == 0
 
@@ -136,16 +135,16 @@ def test_opening_a_login_link_uses_nothing_up(web: MemoryWeb, client: Client) ->
     code = web.code("dana")
     for _ in range(3):
         assert client.get(f"/login?code={code}").status_code == 200
-    answer = client.post("/login", json={"code": code}, headers={"origin": ORIGIN})
+    answer = client.post("/login", json={"code": code}, headers={"origin": HERE})
     assert answer.json() == {"person": "dana", "next": "/"}
-    again = client.post("/login", json={"code": code}, headers={"origin": ORIGIN})
+    again = client.post("/login", json={"code": code}, headers={"origin": HERE})
     assert again.status_code == 409
 
 
 def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(
     web: MemoryWeb, client: Client
 ) -> None:
-    answer = client.post("/login", json={"code": web.code("dana")}, headers={"origin": ORIGIN})
+    answer = client.post("/login", json={"code": web.code("dana")}, headers={"origin": HERE})
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.testing import TestClient
-from web_memory import MemoryWeb, view
+from web_memory import HERE, MemoryWeb, app, view
 
 from keyturn.actions import Effect, Reading, Step, Unread
 from keyturn.channels.web import rendering
@@ -132,13 +132,10 @@ PATHS = ("/", "/requests?state=all", "/requests/r_00001", "/requests/r_00001/hex
 
 
 def open_pages(web: MemoryWeb) -> dict[str, str]:
-    from web_memory import app
-
-    from conftest import ORIGIN
 
     pages = {}
-    with TestClient(app(web), base_url=ORIGIN) as client:
-        client.post("/login", json={"code": web.code("dana")}, headers={"origin": ORIGIN})
+    with TestClient(app(web), base_url=HERE) as client:
+        client.post("/login", json={"code": web.code("dana")}, headers={"origin": HERE})
         for path in PATHS:
             answer = client.get(path, headers={"accept": "text/html"})
             assert answer.status_code == 200, (path, answer.text[-500:])
@@ -269,10 +266,9 @@ def test_no_template_switches_escaping_off() -> None:
 def test_the_raw_text_is_the_bytes_and_can_not_act_as_a_page(
     client: TestClient[Litestar], web: MemoryWeb
 ) -> None:
-    from conftest import ORIGIN
 
     web.service.open(view(2, text=EVIL))
-    client.post("/login", json={"code": web.code("dana")}, headers={"origin": ORIGIN})
+    client.post("/login", json={"code": web.code("dana")}, headers={"origin": HERE})
     answer = client.get("/requests/r_00002/raw")
     assert answer.content == EVIL.encode()
     assert answer.headers["content-type"].startswith("text/plain")

@@ -9,7 +9,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 import uvicorn
+from playwright.sync_api import Browser, sync_playwright
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -18,6 +20,18 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@contextlib.contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Chromium, or a skipped test that says what to install."""
+    path = chromium()
+    if path is None:
+        pytest.skip("no Chromium on this machine: install your distribution's package `chromium`")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield launched
+        launched.close()
 
 
 def chromium() -> str | None:

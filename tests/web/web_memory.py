@@ -24,6 +24,7 @@ from keyturn.policy.decision import Decision, Obligations, RuleHit
 from keyturn.service.model import ApprovalView, RequestView, SessionView, StageView
 
 ORIGIN = "keyturn.test/log"
+HERE = "http://127.0.0.1:8765"
 SHA = hashlib.sha256
 
 

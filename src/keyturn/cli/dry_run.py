@@ -38,6 +38,13 @@ HARMLESS_VARIABLES = frozenset(
 """Variables known not to change what a command does. Others (PATH, LD_PRELOAD, GIT_DIR, …) may."""
 
 
+_SHAPES: dict[str, type[FileEdit] | type[ToolCall] | type[HttpRequest]] = {
+    "file": FileEdit,
+    "mcp": ToolCall,
+    "http": HttpRequest,
+}
+
+
 class Proposal(Struct, frozen=True):
     """One line, read: what would be decided on."""
 
@@ -138,11 +145,7 @@ class DryRun:
             value = {"path": value, "operation": "write"}
         if not isinstance(value, dict):
             raise Malformed(f"The content of a {self._kind} action is a JSON object.")
-        shape: type[FileEdit | ToolCall | HttpRequest] = {
-            "file": FileEdit,
-            "mcp": ToolCall,
-            "http": HttpRequest,
-        }[self._kind]
+        shape = _SHAPES[self._kind]
         known = shape.__struct_fields__
         unknown = sorted(set(value) - set(known))
         if unknown:

@@ -29,11 +29,11 @@ class Reviewer(threading.Thread):
         super().__init__(name="reviewer", daemon=True)
         self._client = client
         self._tell = tell
-        self._stop = threading.Event()
+        self._over = threading.Event()
 
     def run(self) -> None:
         """Look, decide, look again."""
-        while not self._stop.wait(0.2):
+        while not self._over.wait(0.2):
             try:
                 for request in self._client.get("/v1/requests"):
                     self._decide(request)
@@ -53,5 +53,5 @@ class Reviewer(threading.Thread):
 
     def end(self) -> None:
         """Stop looking."""
-        self._stop.set()
+        self._over.set()
         self.join()

@@ -133,18 +133,32 @@ class FolderSource:
 
     def found(self, size: int, *, leaves_only: bool) -> Iterator[Found]:
         """Entries out of the bundles that exist."""
-        present = sum(1 for _ in self._files("tile/entries"))
-        number = 0
-        while present and number * WIDTH < size:
+        expected, count = 0, -(-size // WIDTH)
+        for number in [number for number in self._bundles() if number < count] + [count]:
+            if number > expected:
+                self._missing("entries", expected, size)
+            expected = number + 1
+            if number == count:
+                return
             width = min(WIDTH, size - number * WIDTH)
-            place = tile_path("entries", number, width)
             data = self._tile_file("entries", number, width)
             if data is None:
-                self.unreadable.append((place, "it is missing"))
+                self._missing("entries", number, size)
             else:
-                present -= 1
-                yield from self._bundle(number, width, place, data, leaves_only)
-            number += 1
+                yield from self._bundle(number, width, tile_path("entries", number, width), data, leaves_only)
+
+    def _bundles(self) -> list[int]:
+        """Numbers of the bundles there are, rising: what is looked for is bounded by what is there."""
+        digits = ("".join(part.removeprefix("x") for part in name.split("/")[2:]) for name in self._whole("tile/entries"))
+        return sorted({int(text) for text in digits if text.isascii() and text.isdigit() and len(text) < 19})
+
+    def _whole(self, under: str) -> Iterator[str]:
+        """Names of the files of tiles or bundles, without their widths."""
+        return (str(path.relative_to(self._folder)).partition(".p/")[0] for path in self._files(under))
+
+    def _missing(self, level: int | str, number: int, size: int) -> None:
+        place = tile_path(level, number, min(WIDTH, size - number * WIDTH))  # type: ignore[arg-type]
+        self.unreadable.append((place, "it is missing"))
 
     def _bundle(self, number: int, width: int, place: str, data: bytes, leaves_only: bool) -> Iterator[Found]:
         try:

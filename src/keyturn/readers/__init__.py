@@ -14,7 +14,6 @@ from keyturn.readers.shell import read_shell
 from keyturn.readers.tools import read_tool
 from keyturn.resources import Surroundings
 
-
 READER_FAILED = "The reader failed"
 """Beginning of the reason when a reader has a fault of its own: that, too, is `complete=False`."""
 

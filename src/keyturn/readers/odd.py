@@ -17,7 +17,9 @@ def odd_character(character: str) -> str | None:
     code = ord(character)
     selector = 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF
     if unicodedata.category(character) in _INVISIBLE or character in _BLANK_GLYPHS or selector:
-        return f"U+{code:04X} ({unicodedata.name(character, 'unnamed').lower()}) can't be seen and is not read"
+        return (
+            f"U+{code:04X} ({unicodedata.name(character, 'unnamed').lower()}) can't be seen and is not read"
+        )
     return None
 
 

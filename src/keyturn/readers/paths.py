@@ -5,8 +5,8 @@ Purely textual (`keyturn.resources`); a path that isn't known until run time lie
 
 from __future__ import annotations
 
-import posixpath
 from functools import lru_cache
+from itertools import pairwise
 
 from keyturn.actions import Effect, Verb
 from keyturn.resources import Surroundings, absolute, path_labels, zone
@@ -28,7 +28,12 @@ CONFIGURING_FOLDERS = (
 )  # fmt: skip
 """Folder names whose whole content programs obey: hooks, agents, editors, CI, keys."""
 
-CONFIGURING_PAIRS = ((".github", "workflows"), (".github", "hooks"), (".github", "actions"), (".gitea", "workflows"))
+CONFIGURING_PAIRS = (
+    (".github", "workflows"),
+    (".github", "hooks"),
+    (".github", "actions"),
+    (".gitea", "workflows"),
+)
 
 
 def path_effects(verb: Verb, path: str, around: Surroundings, wild: bool = False) -> list[Effect]:
@@ -79,7 +84,7 @@ def _configures(path: str) -> bool:
     parts = path.split("/")
     if parts[-1] in CONFIGURING_NAMES or any(part in CONFIGURING_FOLDERS for part in parts):
         return True
-    pairs = list(zip(parts, parts[1:], strict=False))
+    pairs = list(pairwise(parts))
     return any(pair in pairs for pair in CONFIGURING_PAIRS)
 
 
@@ -90,7 +95,7 @@ def _may_configure(pattern: str, all_of_a_folder: bool) -> bool:
     names = (*CONFIGURING_NAMES, *CONFIGURING_FOLDERS)
     if any(may_match(part, name) for part in parts for name in names):
         return True
-    pairs = list(zip(parts, parts[1:], strict=False))
+    pairs = list(pairwise(parts))
     return any(may_match(a, x) and may_match(b, y) for a, b in pairs for x, y in CONFIGURING_PAIRS)
 
 
@@ -124,7 +129,9 @@ def _pattern_meets(components: list[str], wanted: str) -> bool:
 @lru_cache(maxsize=16_384)
 def may_match(left: str, right: str) -> bool:
     """Whether some file name matches both shell patterns. A bracket expression counts as any character."""
-    if (right.startswith(".") and left[:1] in ("*", "?")) or (left.startswith(".") and right[:1] in ("*", "?")):
+    if (right.startswith(".") and left[:1] in ("*", "?")) or (
+        left.startswith(".") and right[:1] in ("*", "?")
+    ):
         return False  # bash without dotglob: a leading dot is only matched by a dot
     return _meet(_tokens(left), _tokens(right))
 
@@ -171,12 +178,7 @@ def _meet(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
     return reach[len(left)][len(right)]
 
 
-def parent_and_name(path: str) -> tuple[str, str]:
-    """`(folder, last component)` of *path* without trailing slashes."""
-    return posixpath.split(path.rstrip("/") or "/")
-
-
 __all__ = [
-    "CONFIGURING_FOLDERS", "CONFIGURING_NAMES", "fixed_folder", "may_match", "names_meet", "parent_and_name", "path_effects",
+    "CONFIGURING_FOLDERS", "CONFIGURING_NAMES", "fixed_folder", "may_match", "names_meet", "path_effects",
     "unknown_path",
 ]  # fmt: skip

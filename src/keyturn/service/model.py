@@ -84,7 +84,7 @@ class RequestView(Struct, frozen=True):
 
     `subject` is `action` or `policy`; `content` the exact content as JSON; `text` the exact bytes to show
     (script, diff, arguments) ; `display` the digest of what is shown, sent back with a decision;
-    `may_decide` is empty when the viewer may decide, else why not.
+    `may_decide` is empty when the viewer may approve, else why not; `may_deny` likewise for denying.
     """
 
     id: str
@@ -112,6 +112,7 @@ class RequestView(Struct, frozen=True):
     ended: int | None = None
     ended_why: str = ""
     may_decide: str = ""
+    may_deny: str = ""
     seen_before: int = 0
 
 

@@ -153,7 +153,8 @@ def _view(core: Core, row: Row, viewer: Person | None) -> RequestView:
         entry=row["entry"],
         ended=row.get("ended"),
         ended_why=core.full(row.get("ended_why", "")),
-        may_decide=_why_not(core, state, viewer),
+        may_decide=_why_not(core, state, viewer, "approve"),
+        may_deny=_why_not(core, state, viewer, "deny"),
     )
 
 
@@ -170,10 +171,10 @@ def _approval_view(core: Core, row: Row, state: RequestState, given: Row) -> App
     )
 
 
-def _why_not(core: Core, state: RequestState, viewer: Person | None) -> str:
+def _why_not(core: Core, state: RequestState, viewer: Person | None, choice: Choice) -> str:
     if viewer is None:
         return "Sign in to decide."
-    refused = machine.refusal(state, viewer.id, "approve", core.roster, core.now())
+    refused = machine.refusal(state, viewer.id, choice, core.roster, core.now())
     return refused.happened if refused else ""
 
 

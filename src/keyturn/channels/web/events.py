@@ -13,9 +13,11 @@ from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
 from keyturn.channels.web.context import LedgerReader
+from keyturn.channels.web.entries import sound
 from keyturn.channels.web.guard import session_cookie
 from keyturn.channels.web.site import AnyRequest, Site
 from keyturn.channels.web.wording import change_of
+from keyturn.ledger import Lagged
 from keyturn.ledger.entries import Entry
 
 BEAT_SECONDS = 15.0
@@ -61,7 +63,10 @@ async def stream(site: Site, cookie: str, after: int, beat: float = BEAT_SECONDS
             if not done:
                 yield b"event: beat\ndata: {}\n\n"
                 continue
-            change = coming.result()
+            try:
+                change = coming.result()
+            except Lagged:  # too much landed at once: the page comes back and is given what it missed
+                return
             if change is None:
                 return
             coming = asyncio.ensure_future(_next(live))
@@ -78,7 +83,7 @@ async def stream(site: Site, cookie: str, after: int, beat: float = BEAT_SECONDS
 
 
 def _missed(ledger: LedgerReader, start: int, end: int) -> list[Entry]:
-    return list(ledger.entries(start, end))
+    return list(sound(ledger, start, end))
 
 
 async def _next(live: AsyncIterator[dict[str, Any]]) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
 from keyturn.channels.web.context import LedgerReader
+from keyturn.channels.web.entries import Damaged, each, sound
 from keyturn.channels.web.proofs import Proof, leaf_hash, parse_checkpoint, parse_proof
 from keyturn.channels.web.site import AnyRequest, Site
 from keyturn.channels.web.wording import request_of
@@ -37,7 +38,7 @@ class Proven(Struct, frozen=True):
 class Found(Struct, frozen=True):
     """Entries newest first, and where looking further back starts (None: the beginning was reached)."""
 
-    entries: list[Entry]
+    entries: list[Entry | Damaged]
     older: int | None
 
 
@@ -132,12 +133,12 @@ def _search(ledger: LedgerReader, before: int, asked: dict[str, str]) -> Found:
     """The newest `PAGE` entries below *before* that fit, looking at most at `MOST_SEARCHED`."""
     end = min(before, ledger.size)
     stop = max(0, end - MOST_SEARCHED)
-    found: list[Entry] = []
+    found: list[Entry | Damaged] = []
     step = CHUNK if any(asked.values()) else PAGE
     while end > stop:
         start = max(stop, end - step)
-        for entry in reversed(list(ledger.entries(start, end))):
-            if _fits(entry, asked):
+        for entry in reversed(list(each(ledger, start, end))):
+            if isinstance(entry, Damaged) or _fits(entry, asked):
                 found.append(entry)
                 if len(found) == PAGE:
                     return Found(found, entry.index if entry.index > 0 else None)
@@ -169,7 +170,7 @@ def _timeline(ledger: LedgerReader, session: str, opened: int, count: int, start
     found: list[Entry] = []
     lost: list[int] = []
     closing = None
-    for entry in ledger.entries(at, stop):
+    for entry in sound(ledger, at, stop):
         if entry.session != session:
             continue
         if found and entry.n is not None and found[-1].n is not None:
@@ -191,7 +192,7 @@ def _first_at(ledger: LedgerReader, time: int) -> int:
     low, high = 0, ledger.size
     while low < high:
         middle = (low + high) // 2
-        entry = ledger.entry(middle)
+        entry = next(sound(ledger, middle, high), None)
         if entry is not None and entry.time < time:
             low = middle + 1
         else:

@@ -6,17 +6,20 @@ from typing import Any, Literal
 
 from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody
+from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
 from keyturn.channels.web.exact import HEX_PAGE, Span, exact, hex_lines, matched
-from keyturn.channels.web.rendering import render
+from keyturn.channels.web.rendering import path, render
 from keyturn.channels.web.site import HTML, AnyRequest, Site, now
 from keyturn.channels.web.wording import STATE_MEANS, STATES
 from keyturn.errors import NotFound, TooLarge
 from keyturn.identity import Person
 from keyturn.service.model import ApprovalView, RequestView
 
+MOST_WAITING = 1_000
+"""Waiting requests among which the next one is looked for."""
 MAX_REASON = 2_000
 """Characters of a reason."""
 
@@ -54,7 +57,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
     async def page(request: AnyRequest, request_id: FromPath[str]) -> Response[str]:
         viewer = site.viewer(request)
         view = await site.web.service.request(request_id, viewer)
-        previous, following = await _neighbours(site, viewer, view)
+        others = site.web.count("waiting") - (view.state == "waiting")
         shown = exact(view.text, spans_of(view), diff=view.subject == "policy" or view.kind == "file")
         return site.page(
             request,
@@ -64,12 +67,18 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
             shown=shown,
             parts=parts_of(view),
             own_words=_text(view.attribution.get("reasoning")),
-            matched=matched,
+            matched=matched if view.kind == "shell" else _nothing,
             most_reason=MAX_REASON,
-            previous=previous,
-            following=following,
+            others=others,
             own=own_approval(view, viewer),
         )
+
+    @get(["/requests/{request_id:str}/next", "/requests/{request_id:str}/previous"])
+    async def neighbour(request: AnyRequest, request_id: FromPath[str]) -> Redirect:
+        viewer = site.viewer(request)
+        view = await site.web.service.request(request_id, viewer)
+        found = await _neighbour(site, viewer, view, request.url.path.endswith("/next"))
+        return Redirect(path("requests", found) if found else "/")
 
     @get("/fragments/standing/{request_id:str}")
     async def standing(request: AnyRequest, request_id: FromPath[str]) -> Response[str]:
@@ -136,7 +145,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
             f"{done}. Recorded as entry {entry}. {STATES[view.state]}: {STATE_MEANS[view.state]}",
         )
 
-    return [page, standing, raw, hexadecimal, decide]
+    return [page, neighbour, standing, raw, hexadecimal, decide]
 
 
 def own_approval(view: RequestView, viewer: Person) -> ApprovalView | None:
@@ -146,8 +155,9 @@ def own_approval(view: RequestView, viewer: Person) -> ApprovalView | None:
 
 def spans_of(view: RequestView) -> list[Span]:
     """What to mark in the text: steps alternately, bytes that rules matched, bytes that were not understood."""
-    if view.subject != "action":
-        return []
+    if view.kind != "shell":  # offsets are into the content; only a script is shown as it is in the content
+        size = len(view.text.encode("utf-8", "surrogatepass"))
+        return [Span(0, size, "unread")] if view.reading.unread or not view.reading.complete else []
     spans = [
         Span(step.span[0], step.span[1], "step-b" if number % 2 else "step-a")
         for number, step in enumerate(view.reading.steps)
@@ -200,12 +210,18 @@ def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-async def _neighbours(site: Site, viewer: Person, view: RequestView) -> tuple[str | None, str | None]:
-    """The waiting requests before and after this one in the queue's order."""
-    waiting = [(r.expires, r.id) for r in await site.web.service.requests("waiting", viewer, 100)]
+async def _neighbour(site: Site, viewer: Person, view: RequestView, forward: bool) -> str | None:
+    """The waiting request after (or before) this one in the queue's order; forward from the end starts anew."""
+    waiting = [(r.expires, r.id) for r in await site.web.service.requests("waiting", viewer, MOST_WAITING)]
     here = (view.expires, view.id)
-    previous = max((place for place in waiting if place < here), default=None)
-    following = min((place for place in waiting if place > here), default=None)
-    if view.state != "waiting" and following is None:
-        following = min((place for place in waiting if place != here), default=None)
-    return (previous[1] if previous else None, following[1] if following else None)
+    others = [place for place in waiting if place != here]
+    if forward:
+        found = min((place for place in others if place > here), default=min(others, default=None))
+    else:
+        found = max((place for place in others if place < here), default=None)
+    return found[1] if found else None
+
+
+def _nothing(text: str, span: tuple[int, int], limit: int = 0) -> str:
+    """For contents whose offsets are not those of the text shown."""
+    return ""

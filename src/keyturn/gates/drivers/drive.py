@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 
 from keyturn.gates.drivers.model import (
@@ -19,6 +20,9 @@ from keyturn.gates.drivers.model import (
 )
 from keyturn.gates.drivers.session import DrivenSession
 from keyturn.gates.drivers.transport import Transport
+from keyturn.gates.hooks import speech
+
+log = logging.getLogger(__name__)
 
 ANNOUNCE_SECONDS = 10.0
 """How long a client may ask without saying what about, before the question is refused."""
@@ -76,8 +80,12 @@ class Drive:
             await asyncio.wait([*self._records], timeout=RECORD_SECONDS)
 
     async def _read(self) -> None:
-        async for message in self._transport.messages():
-            await self._out(self._core.receive(message))
+        try:
+            async for message in self._transport.messages():
+                await self._out(self._core.receive(message))
+        except Exception:
+            log.exception("a driven client's message could not be handled")
+            self._over(Ended(False, "Keyturn failed inside on a message of the client."))
         self._over(Ended(False, "The client went away."))
 
     async def _watch(self) -> None:
@@ -108,13 +116,21 @@ class Drive:
                     _keep(self._records, asyncio.create_task(self._report(event)))
 
     async def _answer(self, ask: Ask) -> None:
-        verdict = await self._session.verdict(ask)
-        self._decided(ask, verdict)
+        try:
+            verdict = await self._session.verdict(ask)
+        except Exception:
+            log.exception("a driven client's question could not be decided")
+            verdict = Verdict(False, speech.broken())
         await self._out(self._core.answer(ask.key, verdict))
+        self._decided(ask, verdict)
 
     async def _record(self, seen: Observed) -> None:
         async with self._order:
-            verdict = await self._session.observe(seen)
+            try:
+                verdict = await self._session.observe(seen)
+            except Exception:
+                log.exception("what a driven client did could not be recorded")
+                verdict = Verdict(False, speech.broken())
         self._decided(seen, verdict)
         if not verdict.allow:
             await self._out(self._core.interrupt())

@@ -23,7 +23,7 @@ from keyturn.gates.hooks.definition import definition
 from keyturn.gates.hooks.dialects import Dialect
 from keyturn.gates.hooks.model import HookEvent, Proposal
 from keyturn.gates.hooks.receipts import receipts
-from keyturn.gates.hooks.runs import Allowed, Run
+from keyturn.gates.hooks.runs import Allowed, Run, pair_key
 from keyturn.service.interface import Service
 from keyturn.service.model import SessionView
 
@@ -57,7 +57,7 @@ class DrivenSession:
         self._run = Run("")
         self._run.place = places.Place(home, places.workspace(cwd, home))
         self._run.parents = parents
-        self._verdicts: dict[tuple[str, tuple[Proposal, ...]], asyncio.Task[Verdict]] = {}
+        self._verdicts: dict[str, asyncio.Task[Verdict]] = {}
         self._allowed: dict[str, list[tuple[tuple[Proposal, ...], tuple[Allowed, ...]]]] = {}
 
     async def open(self, pid: int | None) -> SessionView:
@@ -91,7 +91,7 @@ class DrivenSession:
 
     async def verdict(self, ask: Ask) -> Verdict:
         """May the call run? Never raises: what fails is a no in words."""
-        key = (ask.call, ask.proposals)
+        key = pair_key(ask.call, None, ask.proposals)
         known = self._verdicts.get(key)
         if known is None:
             known = asyncio.create_task(self._decide(ask))

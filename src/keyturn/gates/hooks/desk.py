@@ -22,7 +22,7 @@ from keyturn.gates.hooks.dialects import Dialect, dialect_of
 from keyturn.gates.hooks.model import HookAnswer, HookCall, HookEvent, HookVerdict
 from keyturn.gates.hooks.receipts import receipts
 from keyturn.gates.hooks.rendering import denial
-from keyturn.gates.hooks.runs import MAX_RUNS, Bounded, Pairs, Run, pair_key
+from keyturn.gates.hooks.runs import MAX_RUNS, Bounded, Pairs, Run, pair_key, pair_keys
 from keyturn.gates.hooks.settings import DeskSettings
 from keyturn.service.errors import SessionClosed, UnknownSession
 from keyturn.service.interface import Service
@@ -153,7 +153,8 @@ class HookDesk:
         )
         granted = await self._authorization.verdict(asking)
         if granted.allowed:
-            self._pairs.put(pair_key(run.client_session, event.call, event.proposals), granted.allowed)
+            keys = pair_keys(run.client_session, event.call, event.proposals, granted.verdict.canonical)
+            self._pairs.put(keys, granted.allowed)
         return granted.verdict
 
     async def _result(self, run: Run, event: HookEvent, peer: Peer) -> None:

@@ -9,10 +9,11 @@ import asyncio
 from collections import OrderedDict, deque
 from typing import Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from keyturn import canonical
-from keyturn.actions import Action, Content, Human, Text
+from keyturn.actions import Action, Human, Shell, Text
 from keyturn.gates.hooks.model import Proposal
 from keyturn.gates.hooks.places import Place
 
@@ -74,27 +75,60 @@ class Allowed(Struct, frozen=True):
     canonical: str | None = None
 
 
+class Paired(Struct, frozen=True, eq=False):
+    """One call that was allowed, and all names under which its result may come back."""
+
+    keys: tuple[str, ...]
+    allowed: tuple[Allowed, ...]
+
+
 class Pairs:
     """Allowed calls that await their result: by the client's call id, else by what they do, first in first out."""
 
     def __init__(self) -> None:
-        self._waiting: Bounded[deque[tuple[Allowed, ...]]] = Bounded(MAX_ALLOWED)
+        self._waiting: Bounded[deque[Paired]] = Bounded(MAX_ALLOWED)
 
-    def put(self, key: str, allowed: tuple[Allowed, ...]) -> None:
-        """Remember what one call was allowed to do."""
-        queue = self._waiting.get(key) or deque(maxlen=64)
-        queue.append(allowed)
-        self._waiting.put(key, queue)
+    def put(self, keys: tuple[str, ...], allowed: tuple[Allowed, ...]) -> None:
+        """Remember what one call was allowed to do, under each of *keys*."""
+        paired = Paired(keys, allowed)
+        for key in keys:
+            queue = self._waiting.get(key) or deque(maxlen=64)
+            queue.append(paired)
+            self._waiting.put(key, queue)
 
     def take(self, key: str) -> tuple[Allowed, ...]:
         """What the call was allowed to do, once; empty when it is not known."""
         queue = self._waiting.get(key)
         if not queue:
             return ()
-        allowed = queue.popleft()
+        paired = queue[0]
+        for name in paired.keys:
+            self._forget(name, paired)
+        return paired.allowed
+
+    def _forget(self, key: str, paired: Paired) -> None:
+        queue = self._waiting.get(key)
+        if queue is None:
+            return
+        if paired in queue:
+            queue.remove(paired)
         if not queue:
             self._waiting.pop(key)
-        return allowed
+
+
+def pair_keys(
+    client_session: str, call: str | None, proposals: tuple[Proposal, ...], rewritten_script: str | None
+) -> tuple[str, ...]:
+    """Names under which a call's result may come back: by its id, else as proposed or as rewritten."""
+    keys = [pair_key(client_session, call, proposals)]
+    if call is None and rewritten_script is not None:
+        rewritten = tuple(
+            replace(one, content=replace(one.content, script=rewritten_script))
+            for one in proposals
+            if isinstance(one.content, Shell)
+        )
+        keys.append(pair_key(client_session, None, rewritten))
+    return tuple(dict.fromkeys(keys))
 
 
 def pair_key(client_session: str, call: str | None, proposals: tuple[Proposal, ...]) -> str:
@@ -103,11 +137,4 @@ def pair_key(client_session: str, call: str | None, proposals: tuple[Proposal, .
 
 
 def _said(proposals: tuple[Proposal, ...]) -> str:
-    contents: list[Content] = [proposal.content for proposal in proposals]
-    return canonical.digest([_builtins(content) for content in contents])
-
-
-def _builtins(content: Content) -> object:
-    from msgspec import to_builtins
-
-    return to_builtins(content)
+    return canonical.digest([to_builtins(proposal.content) for proposal in proposals])

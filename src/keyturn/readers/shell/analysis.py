@@ -15,6 +15,7 @@ from keyturn.readers.http import OddUrl, url_effects
 from keyturn.readers.shell.arguments import MAX_ALTERNATIVES, argument, is_safe_value, variables_in
 from keyturn.readers.shell.calls import Argument, Call, Scene
 from keyturn.readers.shell.commands import work_out
+from keyturn.readers.shell.scope import after, assigned, without
 from keyturn.readers.shell.syntax import (
     Binary,
     Case,
@@ -34,7 +35,7 @@ from keyturn.readers.shell.syntax import (
     Variable,
     Word,
 )
-from keyturn.readers.shell.variables import environment_problem, is_secret_name, own_problem, value_of
+from keyturn.readers.shell.variables import environment_problem, is_secret_name, name_problem, own_problem
 
 MAX_STEPS = 400
 """Most steps in one reading."""
@@ -61,7 +62,7 @@ class Walk:
         for statement in sequence.statements:
             succeeded, failed = self.statement(statement, scene)
             scene = scene.moved(succeeded | failed)
-            scene = _after(statement, scene)
+            scene = after(statement, scene)
         return succeeded, failed
 
     def statement(self, statement: Statement, scene: Scene) -> tuple[Folders, Folders]:
@@ -105,7 +106,7 @@ class Walk:
         succeeded, failed = self.statement(command.left, scene)
         if command.operator == "&&":
             if succeeded:
-                ran, broke = self.statement(command.right, _after(command.left, scene.moved(succeeded)))
+                ran, broke = self.statement(command.right, after(command.left, scene.moved(succeeded)))
                 return ran, failed | broke
             return succeeded, failed
         if failed:
@@ -128,7 +129,7 @@ class Walk:
         return ends, ends
 
     def _loop(self, command: Loop, scene: Scene) -> tuple[Folders, Folders]:
-        scene = _without(scene, _assigned(command.condition) | _assigned(command.body))
+        scene = without(scene, assigned(command.condition) | assigned(command.body))
         body = Sequence(command.condition.statements + command.body.statements)
         return self._again(body, scene)
 
@@ -145,13 +146,17 @@ class Walk:
     def _for(self, command: For, scene: Scene) -> tuple[Folders, Folders]:
         for item in command.items:
             self._substitutions(item, scene)
-        problem = own_problem_of_name(command.name)
+        problem = name_problem(command.name)
         if problem:
             self._refuse(problem, command.span)
         items = [argument(item, scene) for item in command.items]
-        scene = _without(scene, _assigned(command.body) | {command.name})
+        scene = without(scene, assigned(command.body) | {command.name})
         values = tuple(item.text for item in items)
-        if all(item.known for item in items) and len(items) <= MAX_ALTERNATIVES and all(map(is_safe_value, values)):
+        if (
+            all(item.known for item in items)
+            and len(items) <= MAX_ALTERNATIVES
+            and all(map(is_safe_value, values))
+        ):
             scene = replace(scene, variables={**scene.variables, command.name: values})
         return self._again(command.body, scene)
 
@@ -191,6 +196,8 @@ class Walk:
             self._substitutions(word, scene)
         effects = [e for r in redirections for e in self._redirection(r, scene)]
         if not command.words:
+            if command.export and not command.assignments:
+                self._refuse("export without a name prints every variable", command.span)
             if command.assignments or redirections:
                 name = "export" if command.export else "=" if command.assignments else ">"
                 shown = tuple(f"{a.name}={argument(a.value, scene).text}" for a in command.assignments)
@@ -275,7 +282,9 @@ class Walk:
 
     def _target(self, target: Argument, redirection: Redirection, scene: Scene) -> list[Effect]:
         call = Call(redirection.operator, scene, self._span(redirection.span))
-        if target.text.startswith(("/dev/tcp/", "/dev/udp/")) or (not target.known and target.prefix in ("", "/")):
+        if target.text.startswith(("/dev/tcp/", "/dev/udp/")) or (
+            not target.known and target.prefix in ("", "/")
+        ):
             return self._device(target, redirection, call)
         if redirection.operator in ("<", "<>"):
             call.path("reads", target)
@@ -288,11 +297,15 @@ class Walk:
         pieces = target.text.split("/")
         if target.known and len(pieces) == 5:
             try:
-                return url_effects(f"http://{pieces[3]}/", call.scene.around, sends=redirection.operator != "<")
+                return url_effects(
+                    f"http://{pieces[3]}/", call.scene.around, sends=redirection.operator != "<"
+                )
             except OddUrl as odd:
                 self._refuse(str(odd), redirection.span)
                 return []
-        call.path("reads" if redirection.operator == "<" else "writes", replace(target, wild=False, known=False))
+        call.path(
+            "reads" if redirection.operator == "<" else "writes", replace(target, wild=False, known=False)
+        )
         return call.effects
 
     # --- results -----------------------------------------------------------------------------------
@@ -329,66 +342,7 @@ class Walk:
         return self._base or span
 
 
-def own_problem_of_name(name: str) -> str | None:
-    """Why a loop variable called *name* is not understood, or None."""
-    from keyturn.readers.shell.syntax import Assignment, Text
-
-    return own_problem(Assignment(name, Word((Text(""),))))
-
-
 def _looks_at_file(token: str | Word) -> bool:
     return token in ("-nt", "-ot", "-ef") or (
         isinstance(token, str) and len(token) == 2 and token.startswith("-") and token[1].isalpha()
     )
-
-
-def _after(statement: Statement, scene: Scene) -> Scene:
-    """*scene* with the variables that *statement* surely set, if it is a plain assignment."""
-    command = statement.command
-    names = _assigned(Sequence((statement,)))
-    if not names:
-        return scene
-    variables = {name: values for name, values in scene.variables.items() if name not in names}
-    simple = isinstance(command, Simple) and not command.words and not statement.background
-    if simple and isinstance(command, Simple):
-        for assignment in command.assignments:
-            value = value_of(assignment)
-            if value is not None and is_safe_value(value) and not assignment.append:
-                variables[assignment.name] = (value,)
-            else:
-                variables.pop(assignment.name, None)
-    return replace(scene, variables=variables)
-
-
-def _without(scene: Scene, names: frozenset[str] | set[str]) -> Scene:
-    return replace(scene, variables={k: v for k, v in scene.variables.items() if k not in names})
-
-
-def _assigned(sequence: Sequence) -> frozenset[str]:
-    """Names of all variables that are set anywhere in *sequence* (by assignments or loops)."""
-    names: set[str] = set()
-    waiting: list[object] = list(sequence.statements)
-    while waiting:
-        item = waiting.pop()
-        command = item.command if isinstance(item, Statement) else item
-        if isinstance(command, Simple):
-            names |= {assignment.name for assignment in command.assignments}
-        elif isinstance(command, Binary):
-            waiting += [command.left, command.right]
-        elif isinstance(command, Group):
-            waiting += command.body.statements
-        elif isinstance(command, Loop):
-            waiting += command.condition.statements + command.body.statements
-        elif isinstance(command, For):
-            names.add(command.name)
-            waiting += command.body.statements
-        elif isinstance(command, If):
-            for condition, body in command.branches:
-                waiting += condition.statements + body.statements
-            waiting += command.otherwise.statements if command.otherwise else ()
-        elif isinstance(command, Case):
-            for arm in command.arms:
-                waiting += arm.body.statements
-        elif isinstance(command, Time):
-            waiting.append(command.statement)
-    return frozenset(names)

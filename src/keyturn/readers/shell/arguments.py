@@ -6,7 +6,7 @@ import re
 
 from keyturn.readers.shell.calls import Argument, Scene
 from keyturn.readers.shell.emission import Emission
-from keyturn.readers.shell.syntax import Glob, Home, Part, Text, Variable, Word
+from keyturn.readers.shell.syntax import Glob, Home, Part, Substitution, Text, Variable, Word
 
 MAX_ALTERNATIVES = 24
 """Most combinations of known variables' values that one command is worked out for."""
@@ -48,6 +48,8 @@ def variables_in(word: Word, scene: Scene) -> list[str]:
 def _resolved(part: Part, scene: Scene, values: dict[str, str]) -> Part:
     if isinstance(part, Home) and scene.around.home:
         return Text(scene.around.home)
+    if isinstance(part, Substitution) and part.opening != "$(":
+        return Text("/dev/fd/63")  # bash(1) Process Substitution: the word is the name of a pipe
     if not isinstance(part, Variable) or part.operator:
         return part
     if part.name in values:

@@ -99,7 +99,18 @@ class Call(Struct):
                 self.effects += unknown_path(verb, text)
             else:
                 around = replace(self.scene.around, cwd=folder or "/")
-                self.effects += path_effects(verb, "./" + text if text.startswith("~") else text, around, argument.wild)
+                self.effects += path_effects(
+                    verb, "./" + text if text.startswith("~") else text, around, argument.wild
+                )
+
+    def code(self, argument: Argument) -> None:
+        """Note that the file *argument* is run. Code out of a pipe or descriptor can't be looked at."""
+        self.add("executes", argument.text, "code")
+        self.path("reads", argument)
+        if not argument.known:
+            self.refuse("Code that is only known when it runs", argument.span)
+        elif argument.text == "-" or argument.text.startswith(("/dev/", "/proc/")):
+            self.refuse("Code that comes from a pipe or a descriptor", argument.span)
 
     def nest(self, words: list[Argument], scene: Scene | None = None) -> None:
         """Note that *words* run as a command."""
@@ -115,6 +126,9 @@ def join(folder: Argument, name: Argument) -> Argument:
     if not known and not ((folder.known or folder.wild) and (name.known or name.wild)):
         return Argument(f"{folder.text}/{last}", folder.span, known=False)
     return Argument(
-        f"{folder.text.rstrip('/')}/{last}", folder.span, known=known, prefix=folder.prefix or folder.text, wild=wild
+        f"{folder.text.rstrip('/')}/{last}",
+        folder.span,
+        known=known,
+        prefix=folder.prefix or folder.text,
+        wild=wild,
     )
-

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from keyturn.readers.shell.calls import Argument, Call, Scene
+from keyturn.readers.shell.effects import apply
 from keyturn.readers.shell.grammar import programs
-from keyturn.readers.shell.invocation import apply
 from keyturn.readers.shell.special import SPECIALS
 from keyturn.readers.shell.syntax import Span
 
@@ -80,8 +80,7 @@ def work_out(words: list[Argument], scene: Scene, span: Span) -> Call:
 def _by_path(first: Argument, arguments: list[Argument], scene: Scene, span: Span) -> Call:
     """A program given by its path: code that lies there."""
     call = Call(first.text, scene, span)
-    call.add("executes", first.text, "code")
-    call.path("reads", first)
+    call.code(first)
     if not arguments_are_plain(arguments):
         call.refuse("A program outside the system's folders with words that are only known when it runs")
     return call

@@ -10,11 +10,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from keyturn.readers.shell.syntax import Condition, NotUnderstood, Text, Word
+from keyturn.readers.shell.wordlist import words
 
 if TYPE_CHECKING:
     from keyturn.readers.shell.words import Words
 
-FILE_TESTS = frozenset("-e -f -d -s -r -w -x -L -h -b -c -p -S -g -k -u -O -G -N".split())
+FILE_TESTS = words("-e -f -d -s -r -w -x -L -h -b -c -p -S -g -k -u -O -G -N")
 TEXT_TESTS = frozenset({"-z", "-n"})
 TEXT_COMPARISONS = frozenset({"=", "==", "!=", "<", ">"})
 FILE_COMPARISONS = frozenset({"-nt", "-ot", "-ef"})

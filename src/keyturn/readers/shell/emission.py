@@ -30,12 +30,11 @@ from keyturn.readers.shell.syntax import (
     Variable,
     Word,
 )
+from keyturn.readers.shell.wordlist import words
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,-][A-Za-z0-9_./:@%+,=-]*")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_./+-]+")
-_RESERVED = frozenset(
-    "if then else elif fi do done case esac while until for in select function time coproc".split()
-)
+_RESERVED = words("if then else elif fi do done case esac while until for in select function time coproc")
 _HERE_END = "END_OF_TEXT"
 
 

@@ -16,26 +16,28 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keyturn.actions import Verb
+from keyturn.readers.shell.wordlist import words
 from keyturn.resources import ZONES
 
-VALUE_ACTIONS = frozenset(
-    "reads writes deletes outputs unpacks connects uploads executes dispatches enters held operands pattern stops also alone default".split()
+VALUE_ACTIONS = words(
+    "reads writes deletes outputs unpacks connects uploads executes dispatches enters held operands "
+    "pattern stops also alone default"
 )
 """First words of an option's description; see `programs/README.md`."""
 
-OPERANDS = frozenset(
-    "text reads writes deletes moves into links unpacks url sends remote copy code program rest process package held object changes repository".split()
+OPERANDS = words(
+    "text reads writes deletes moves into links unpacks url sends remote copy code program rest "
+    "process package held object changes repository"
 )
 """What an operand can be."""
 
-SPECIAL = frozenset(
-    "find sed awk test cd xargs env sh sudo tar dd set date chmod source git-config kill printf".split()
-)
+SPECIAL = words("find sed awk test cd xargs env sh sudo tar dd set date chmod source git-config kill printf")
 """Programs whose words have a grammar of their own, in `special/`."""
 
 _NAME = re.compile(r"(--?[A-Za-z0-9?#@][A-Za-z0-9_.+-]*|-NUM|\+NUM)(\[=?[A-Z]+\]|[ =][A-Z]+)?")
-_SETTINGS = frozenset(
-    "about operands options abbreviations stops default always special subcommands like single_dash required held_text".split()
+_SETTINGS = words(
+    "about operands options abbreviations stops default always special subcommands like single_dash "
+    "required held_text"
 )
 
 

@@ -50,7 +50,9 @@ def unquoted(raw: str, first: bool, last: bool, span: Span, tilde_anywhere: bool
         elif character == "~" and _is_home(raw, at, first, span, tilde_anywhere):
             parts.append(Home())
         elif character == "$" and not (at + 1 == len(raw) and last):
-            raise NotUnderstood("A dollar sign that stands for itself here in one shell and not in another", span)
+            raise NotUnderstood(
+                "A dollar sign that stands for itself here in one shell and not in another", span
+            )
         elif character in "\"'`()<>|&;":
             raise NotUnderstood(f"An unquoted {character} inside a word", span)
         else:
@@ -109,7 +111,9 @@ def _escaped(raw: str, escapable: str, last: bool, span: Span) -> str:
         if character == "`":
             raise NotUnderstood("A backquote that stands for itself", span)
         if character == "$" and not (after in _BEFORE_LITERAL_DOLLAR if after else last):
-            raise NotUnderstood("A dollar sign that stands for itself here in one shell and not in another", span)
+            raise NotUnderstood(
+                "A dollar sign that stands for itself here in one shell and not in another", span
+            )
         out.append(character)
         at += 1
     return "".join(out)
@@ -212,4 +216,12 @@ def _range(inner: str, span: Span) -> list[str]:
     return [chr(number) if letters else str(number) for number in numbers]
 
 
-__all__ = ["MAX_BRACES", "ansi_c", "double_quoted", "expand_braces", "has_braces", "here_document", "unquoted"]
+__all__ = [
+    "MAX_BRACES",
+    "ansi_c",
+    "double_quoted",
+    "expand_braces",
+    "has_braces",
+    "here_document",
+    "unquoted",
+]

@@ -30,13 +30,14 @@ from keyturn.readers.shell.syntax import (
     Time,
     Word,
 )
+from keyturn.readers.shell.wordlist import words
 from keyturn.readers.shell.words import Words
 
 Node = dict[str, Any]
 
-_PLACES = frozenset(
+_PLACES = words(
     "Type Pos End Position Semicolon OpPos Lparen Rparen Lbrace Rbrace ThenPos FiPos WhilePos DoPos "
-    "DonePos ForPos InPos Case In Esac Time Left Right Hash Dollar".split()
+    "DonePos ForPos InPos Case In Esac Time Left Right Hash Dollar"
 )
 _COMMENTS = frozenset({"Comments", "Last", "CondLast", "ThenLast", "DoLast"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -55,10 +56,14 @@ def only(node: Node, *known: str) -> None:
         if name in _PLACES or name in known:
             continue
         if name not in _COMMENTS:
-            raise NotUnderstood(f"A construct that is not described ({node.get('Type', 'part')}.{name})", span_of(node))
+            raise NotUnderstood(
+                f"A construct that is not described ({node.get('Type', 'part')}.{name})", span_of(node)
+            )
         for comment in value:
             if "\\" in comment.get("Text", ""):
-                raise NotUnderstood("A comment with a backslash is read differently by shells", span_of(comment))
+                raise NotUnderstood(
+                    "A comment with a backslash is read differently by shells", span_of(comment)
+                )
 
 
 class Lowering:
@@ -121,7 +126,9 @@ class Lowering:
         only(node, "Variant", "Args")
         if node["Variant"]["Value"] != "export":
             raise NotUnderstood(f"The builtin {node['Variant']['Value']} is not described", span_of(node))
-        return Simple(tuple(self._assignment(a) for a in node.get("Args") or ()), export=True, span=span_of(node))
+        return Simple(
+            tuple(self._assignment(a) for a in node.get("Args") or ()), export=True, span=span_of(node)
+        )
 
     def _BinaryCmd(self, node: Node) -> Binary:  # noqa: N802
         only(node, "Op", "X", "Y")
@@ -160,7 +167,9 @@ class Lowering:
     def _WhileClause(self, node: Node) -> Loop:  # noqa: N802
         only(node, "Until", "Cond", "Do")
         return Loop(
-            "until" if node.get("Until") else "while", self.sequence(node["Cond"]), self.sequence(node.get("Do"))
+            "until" if node.get("Until") else "while",
+            self.sequence(node["Cond"]),
+            self.sequence(node.get("Do")),
         )
 
     def _ForClause(self, node: Node) -> For:  # noqa: N802

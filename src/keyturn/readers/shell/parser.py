@@ -70,7 +70,7 @@ def _run(command: list[str], raw: bytes) -> tuple[bytes, bytes, int]:
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={}, cwd="/"
     ) as child:
-        assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+        assert child.stdin is not None
         try:
             # A pipe takes 64 KiB at once (pipe(7)), more than MAX_SCRIPT_BYTES, so this never blocks.
             child.stdin.write(raw)
@@ -83,7 +83,8 @@ def _run(command: list[str], raw: bytes) -> tuple[bytes, bytes, int]:
 
 
 def _collect(child: subprocess.Popen[bytes], ends: float) -> tuple[bytes, bytes]:
-    assert child.stdout is not None and child.stderr is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
     gathered: dict[int, list[bytes]] = {child.stdout.fileno(): [], child.stderr.fileno(): []}
     size = 0
     with selectors.DefaultSelector() as waiting:

@@ -52,7 +52,9 @@ def _line_ends(script: str, size: int) -> Unread | None:
     if "\\\n" not in script:
         return None
     if "#" in script or "<<" in script:
-        return Unread(0, size, "An escaped line end beside a comment or here-document is read differently by shells")
+        return Unread(
+            0, size, "An escaped line end beside a comment or here-document is read differently by shells"
+        )
     if re.search(r"[^ \t]\\\n", script) or script.startswith("\\\n"):
         at = script.index("\\\n")
         start = _size(script[:at])

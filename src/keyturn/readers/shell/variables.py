@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 
 from keyturn.readers.shell.syntax import Assignment, Text
+from keyturn.readers.shell.wordlist import words
 
-SAFE_ENVIRONMENT = frozenset(
+SAFE_ENVIRONMENT = words(
     "LANG LANGUAGE LC_ALL LC_CTYPE LC_COLLATE LC_MESSAGES LC_NUMERIC LC_TIME TZ CI NO_COLOR FORCE_COLOR CLICOLOR "
     "CLICOLOR_FORCE DEBUG VERBOSE COLUMNS LINES PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONHASHSEED "
     "PYTHONUTF8 RUST_BACKTRACE GIT_TERMINAL_PROMPT GIT_OPTIONAL_LOCKS DEBIAN_FRONTEND "
-    "NEXT_TELEMETRY_DISABLED".split()
+    "NEXT_TELEMETRY_DISABLED"
 )
 """Variables whose value can only change language, colour or how much is said."""
 
@@ -21,16 +22,17 @@ EXACT = {"PAGER": ("cat", ""), "GIT_PAGER": ("cat", ""), "MANPAGER": ("cat",), "
          "NODE_ENV": ("test", "development", "production")}  # fmt: skip
 """Variables that name programs or files, with the only values that are understood."""
 
-SAFE_NAMES = frozenset(
+SAFE_NAMES = words(
     "DIR FILE FILES NAME OUT OUTPUT SRC DEST DST COUNT TOTAL N I J K X Y Z A B C VERSION BRANCH TAG COMMIT SHA DATE "
-    "TODAY NOW RESULT STATUS LINE URL HOST PORT ID PID".split()
+    "TODAY NOW RESULT STATUS LINE URL HOST PORT ID PID"
 )
 """Upper-case names that scripts use for themselves and that no described program obeys."""
 
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9_.@:,+-]{0,64}")
 _OWN_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_OBEYED_LOWER_CASE = frozenset(
-    "http_proxy https_proxy ftp_proxy all_proxy no_proxy rsync_proxy histchars auto_resume path fpath cdpath manpath module_path prompt".split()
+_OBEYED_LOWER_CASE = words(
+    "http_proxy https_proxy ftp_proxy all_proxy no_proxy rsync_proxy histchars auto_resume path "
+    "fpath cdpath manpath module_path prompt"
 )
 
 
@@ -62,11 +64,15 @@ def own_problem(assignment: Assignment) -> str | None:
     A plain assignment changes the environment, too, if the name is there already; so only names that
     nobody puts there are understood.
     """
-    name = assignment.name
+    return name_problem(assignment.name) and environment_problem(assignment)
+
+
+def name_problem(name: str) -> str | None:
+    """Why a variable of the script's own can't be called *name*, or None."""
     lower = _OWN_NAME.fullmatch(name) and name not in _OBEYED_LOWER_CASE and not name.startswith("npm_")
     if lower or name in SAFE_NAMES:
         return None
-    return environment_problem(assignment)
+    return f"The variable {name} may change what programs do"
 
 
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|CREDENTIAL", re.IGNORECASE)

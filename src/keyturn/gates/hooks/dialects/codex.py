@@ -29,6 +29,7 @@ _MOMENTS: dict[str, Moment] = {
 }
 
 _SPAWNING = "multi_agent_v1"
+"""Prefix under which Codex names the tools of this namespace to its hooks."""
 
 
 def _patch(given: Payload, cwd: str, tool: str) -> tuple[Proposal, ...]:
@@ -63,7 +64,6 @@ TOOLS: dict[str, Tool] = {
     "update_goal": _own("status"),
     "request_user_input": _own("questions"),
     **_AGENTS,
-    **{_SPAWNING + name: tool for name, tool in _AGENTS.items()},
 }  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def parse(call: HookCall) -> HookEvent:
 
 
 def _tool_event(given: Payload, event: str, cwd: str, common: dict[str, Any]) -> HookEvent:
-    name = given.word("tool_name")
+    name = given.word("tool_name").removeprefix(_SPAWNING)
     tool_input = given.object("tool_input")
     named = mcp_name(name)
     unknown: str | None

@@ -73,7 +73,18 @@ def dd(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
             call.refuse("A word of dd that is not name=value", argument.span)
         elif name in ("if", "of"):
             call.path("reads" if name == "if" else "writes", argument.without(name + "="))
-        elif name not in ("bs", "ibs", "obs", "cbs", "count", "skip", "seek", "conv", "iflag", "oflag", "status"):
+        elif name not in (
+            "bs",
+            "ibs",
+            "obs",
+            "cbs",
+            "count",
+            "skip",
+            "seek",
+            "conv",
+            "iflag",
+            "oflag",
+            "status",
+        ):
             call.refuse(f"dd has no {name}= that is described", argument.span)
         call.options.append(name + "=")
-

@@ -12,7 +12,9 @@ from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import read_words
 
-_REACHES_OUT = re.compile(r"system|getline|ARGV|ARGC|SYMTAB|FUNCTAB|PROCINFO|close|@|\|&|/inet|extension|\\\n")
+_REACHES_OUT = re.compile(
+    r"system|getline|ARGV|ARGC|SYMTAB|FUNCTAB|PROCINFO|close|@|\|&|/inet|extension|\\\n"
+)
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _FIELDS_OF_MATCHES = re.compile(
     r"\s*!?/((?:[^/\\\n]|\\.)*)/\s*(?:\{\s*print\s*(?:\$[0-9]+\s*(?:,\s*\$[0-9]+\s*)*)?\}\s*)?"
@@ -62,6 +64,8 @@ def screened(program: str) -> str | None:
         return "A program for awk with a pipe"
     if ">" not in bare or "print" not in program:
         return None
-    if not exact or any("print" in piece.split(">", 1)[0] for piece in re.split(r"[{};\n]", bare) if ">" in piece):
+    if not exact or any(
+        "print" in piece.split(">", 1)[0] for piece in re.split(r"[{};\n]", bare) if ">" in piece
+    ):
         return "A program for awk that may write to a file"
     return None

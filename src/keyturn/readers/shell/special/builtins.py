@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.effects import apply, entered
 from keyturn.readers.shell.grammar import Grammar
-from keyturn.readers.shell.invocation import apply, entered, read_words
+from keyturn.readers.shell.invocation import read_words
 
 _SETTINGS = re.compile(r"[-+][euxvfCb]*(?:o)?")
 _NAMED = frozenset({"pipefail", "errexit", "nounset", "xtrace", "noglob", "noclobber", "verbose"})
@@ -39,7 +40,12 @@ def set_options(grammar: Grammar, arguments: list[Argument], call: Call) -> None
     for argument in arguments:
         if expects_name and argument.known and argument.text in _NAMED:
             expects_name = False
-        elif not expects_name and argument.known and len(argument.text) > 1 and _SETTINGS.fullmatch(argument.text):
+        elif (
+            not expects_name
+            and argument.known
+            and len(argument.text) > 1
+            and _SETTINGS.fullmatch(argument.text)
+        ):
             expects_name = argument.text.endswith("o")
         else:
             call.refuse("set with words that are not described", argument.span)
@@ -52,8 +58,7 @@ def source(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     if not arguments or not arguments[0].known or "/" not in arguments[0].text:
         call.refuse("A file to source that is looked up along PATH or only known when it runs")
         return
-    call.add("executes", arguments[0].text, "code")
-    call.path("reads", arguments[0])
+    call.code(arguments[0])
     call.add("configures", "the shell that runs what follows", "code")
 
 

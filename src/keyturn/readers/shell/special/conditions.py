@@ -5,8 +5,9 @@ from __future__ import annotations
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.conditions import FILE_TESTS, TEXT_TESTS
 from keyturn.readers.shell.grammar import Grammar
+from keyturn.readers.shell.wordlist import words
 
-_COMPARISONS = frozenset("= == != < > -eq -ne -lt -le -gt -ge".split())
+_COMPARISONS = words("= == != < > -eq -ne -lt -le -gt -ge")
 _FILE_COMPARISONS = frozenset({"-nt", "-ot", "-ef"})
 
 
@@ -23,12 +24,13 @@ def test(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
         call.refuse("A condition with a word that may become several words")
         return
     part: list[Argument] = []
-    for word in [*words, Argument("-a")]:
-        if word.known and word.text in ("-a", "-o") and len(words) > 4 or word is not None and word.span == (0, 0):
+    for word in words:
+        if len(words) > 4 and word.known and word.text in ("-a", "-o"):
             _condition(part, call)
             part = []
         else:
             part.append(word)
+    _condition(part, call)
 
 
 def _condition(words: list[Argument], call: Call) -> None:

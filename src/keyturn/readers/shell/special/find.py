@@ -7,16 +7,17 @@ import re
 from keyturn.readers.paths import CONFIGURING_FOLDERS, CONFIGURING_NAMES, names_meet
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.grammar import Grammar
+from keyturn.readers.shell.wordlist import words
 
-ALONE = frozenset(
+ALONE = words(
     "-true -false -empty -daystart -depth -d -mount -xdev -follow -noleaf -nouser -nogroup -print -print0 -ls -prune "
     "-quit -executable -readable -writable -not -and -a -o -or , ( ) ! -warn -nowarn -ignore_readdir_race "
-    "-noignore_readdir_race -help -version --help --version".split()
+    "-noignore_readdir_race -help -version --help --version"
 )
-WITH_TEXT = frozenset(
+WITH_TEXT = words(
     "-name -iname -path -ipath -wholename -iwholename -regex -iregex -regextype -type -xtype -size -mtime -atime -ctime "
     "-mmin -amin -cmin -used -perm -user -uid -group -gid -links -inum -maxdepth -mindepth -printf -fstype -lname "
-    "-ilname -context".split()
+    "-ilname -context"
 )
 WITH_FILE = frozenset({"-newer", "-anewer", "-cnewer", "-samefile"})
 WRITING = frozenset({"-fprint", "-fprint0", "-fls", "-fprintf"})
@@ -67,15 +68,17 @@ class _Expression:
             word = self._words[self._at]
             self._at += 1
             if not word.known:
-                self._call.refuse("A word that is only known when it runs could be an action of find", word.span)
+                self._call.refuse(
+                    "A word that is only known when it runs could be an action of find", word.span
+                )
                 continue
             self._primary(word)
         found = self._found()
         if self._deletes:
             for name in found:
                 self._call.path("deletes", name)
-        for words, in_folder in self._commands:
-            self._run(words, in_folder, found)
+        for command, in_folder in self._commands:
+            self._run(command, in_folder, found)
 
     def _primary(self, word: Argument) -> None:
         text = word.text
@@ -108,7 +111,9 @@ class _Expression:
         value = self._words[self._at]
         self._at += 1
         if value.many:
-            self._call.refuse("A value that may become several words, one of which could be an action", value.span)
+            self._call.refuse(
+                "A value that may become several words, one of which could be an action", value.span
+            )
         return value
 
     def _command(self, word: Argument) -> None:
@@ -134,14 +139,23 @@ class _Expression:
         plain = not any(t in ("-o", "-or", ",", "!", "-not", "(") for t in texts)
         if plain and texts.count("-name") == 1 and texts.index("-name") + 1 < len(texts):
             pattern = self._words[texts.index("-name") + 1]
-            if pattern.known and "/" not in pattern.text and "\\" not in pattern.text and not _risky(pattern.text):
+            if (
+                pattern.known
+                and "/" not in pattern.text
+                and "\\" not in pattern.text
+                and not _risky(pattern.text)
+            ):
                 last = pattern.text
         found = []
         for root in self._roots:
             text = root.text.rstrip("/") or ("/" if root.text else ".")
             prefix = root.text if root.known else root.prefix
             path = f"{text.rstrip('/')}/**/{last}"
-            found.append(Argument(path, self._call.span, known=False, prefix=prefix or "./", wild=root.known or root.wild))
+            found.append(
+                Argument(
+                    path, self._call.span, known=False, prefix=prefix or "./", wild=root.known or root.wild
+                )
+            )
         return found
 
     def _run(self, words: list[Argument], in_folder: bool, found: list[Argument]) -> None:
@@ -156,7 +170,9 @@ class _Expression:
         if "{}" not in word.text:
             return word
         if not word.known or word.text != "{}":
-            return Argument(word.text, word.span, known=False, prefix=word.prefix or word.text.split("{}", 1)[0])
+            return Argument(
+                word.text, word.span, known=False, prefix=word.prefix or word.text.split("{}", 1)[0]
+            )
         if in_folder and name.wild and not name.text.startswith("/"):
             # `./name` inside a folder below the starting point: the same file, told from the first folder.
             folders = self._call.scene.folders

@@ -19,7 +19,9 @@ def git_config(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
                 call.refuse(f"The option {given.option.shown} {clause.rest}")
     if any(not operand.known for operand in words.operands):
         call.refuse("A setting of git that is only known when it runs")
-    asks = bool(names & _ASKING) or (len(words.operands) == 1 and not names & {"--unset", "--unset-all", "--edit"})
+    asks = bool(names & _ASKING) or (
+        len(words.operands) == 1 and not names & {"--unset", "--unset-all", "--edit"}
+    )
     if asks:
         call.path("reads", Argument(".git/config", call.span))
         return

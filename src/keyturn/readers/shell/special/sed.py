@@ -9,7 +9,7 @@ import re
 
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.grammar import Grammar
-from keyturn.readers.shell.invocation import Words, read_words
+from keyturn.readers.shell.invocation import read_words
 
 _ADDRESS = re.compile(r"(?:[0-9]+(?:~[0-9]+)?|\$|[+~][0-9]+)")
 _SIMPLE = frozenset("=dDgGhHnNpPxzF")
@@ -38,11 +38,10 @@ def sed(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
         return
     _check(scripts, call)
     in_place = [given for given in words.given if "-i" in given.option.names]
-    _files(operands, in_place, words, call)
+    _files(operands, bool(in_place), call)
 
 
-def _files(operands: list[Argument], in_place: list[object], words: Words, call: Call) -> None:
-    del words
+def _files(operands: list[Argument], in_place: bool, call: Call) -> None:
     for operand in operands:
         if operand.many and not operand.wild:
             call.refuse("A word that may become several words when it runs", operand.span)
@@ -177,7 +176,9 @@ class _Script:
             self._delimited(delimiter)
             self._delimited(delimiter)
         else:
-            raise _Odd(f"The command {name or '(none)'} of sed runs programs, touches files or is not described")
+            raise _Odd(
+                f"The command {name or '(none)'} of sed runs programs, touches files or is not described"
+            )
         self._skip(" \t")
         if self._peek() not in ("", "\n", ";", "}", "#"):
             raise _Odd("A script for sed with something after a command")

@@ -8,14 +8,17 @@ from msgspec.structs import replace
 
 from keyturn.actions import Effect
 from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.effects import enter
 from keyturn.readers.shell.grammar import Grammar
-from keyturn.readers.shell.invocation import Words, enter, read_words
+from keyturn.readers.shell.invocation import Words, read_words
 from keyturn.readers.shell.syntax import Assignment, Text, Word
 from keyturn.readers.shell.variables import environment_problem
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _DIALECTS = {"bash": "bash", "sh": "posix", "dash": "posix"}
-_SHELL_SETTINGS = frozenset({"pipefail", "errexit", "nounset", "xtrace", "noglob", "noclobber", "verbose", "posix"})
+_SHELL_SETTINGS = frozenset(
+    {"pipefail", "errexit", "nounset", "xtrace", "noglob", "noclobber", "verbose", "posix"}
+)
 
 
 def held(words: Words, call: Call) -> None:
@@ -93,14 +96,14 @@ def shell(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
         return
     if any("-c" in given.option.names for given in words.given):
         _text(words, call)
-    elif not words.operands or words.operands[0].text == "-" or any("-s" in g.option.names for g in words.given):
+    elif (
+        not words.operands
+        or words.operands[0].text == "-"
+        or any("-s" in g.option.names for g in words.given)
+    ):
         call.refuse("A shell whose script comes from standard input")
     else:
-        script = words.operands[0]
-        call.add("executes", script.text, "code")
-        call.path("reads", script)
-        if not script.known:
-            call.refuse("Code that is only known when it runs", script.span)
+        call.code(words.operands[0])
 
 
 def _text(words: Words, call: Call) -> None:

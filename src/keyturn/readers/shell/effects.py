@@ -1,0 +1,366 @@
+"""What a program's sorted words do: every described option and operand as effects of its call."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec.structs import replace
+
+from keyturn.actions import Effect
+from keyturn.readers.http import OddUrl, url_effects
+from keyturn.readers.shell.calls import Argument, Call, Scene, join
+from keyturn.readers.shell.grammar import Clause, FixedEffect, Grammar, Operand, fixed
+from keyturn.readers.shell.invocation import Given, Words, read_words
+from keyturn.resources import absolute, host_labels, host_zone
+
+_REMOTE = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._-]+):(.*)", re.DOTALL)
+_ASKS = re.compile(r"-[0-9]+")
+_PLUS = re.compile(r"\+[0-9]+")
+
+
+def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
+    """Work out *arguments* under *grammar*: every option's and operand's effects are added to *call*."""
+    many = [a for a in arguments if a.many and not a.wild]
+    if many and not grammar.harmless and not _only_after_end(arguments):
+        call.refuse("A word that may become several words when it runs", many[0].span)
+    if grammar.harmless and grammar.reads_files:
+        for argument in arguments:
+            if argument.many or (not argument.known and argument.may_be_option):
+                call.path("reads", argument)
+    words = read_words(grammar, arguments, call)
+    for given in words.given:
+        if any(clause.action == "enters" for clause in given.option.clauses) and given.value:
+            enter(given.value, call)
+    for effect in grammar.always:
+        _always(effect, words, call)
+    kinds, required = grammar.operands, grammar.required
+    skip = False
+    for given in words.given:
+        for clause in given.option.clauses:
+            if clause.action == "operands":
+                kinds = tuple(Operand(w.removesuffix("..."), w.endswith("...")) for w in clause.rest.split())
+            if clause.action in ("operands", "alone"):
+                required = 0
+            skip = skip or clause.action == "pattern"
+    if skip and kinds and kinds[0].kind in ("text", "code", "rest"):
+        kinds = kinds[1:]
+    for given in words.given:
+        for clause in given.option.clauses:
+            _clause(clause, given, call, grammar)
+    if grammar.subcommands:
+        _subcommand(grammar, words, call)
+    else:
+        if len(words.operands) < required:
+            call.refuse(f"{call.program} needs at least {required} operand{'s' if required > 1 else ''}")
+        asked = any(c.action == "default" for given in words.given for c in given.option.clauses)
+        _operands(kinds, words.operands, call, grammar, ("reads .",) if asked else grammar.default)
+    return words
+
+
+def _always(effect: FixedEffect, words: Words, call: Call) -> None:
+    if effect.zone == "here":
+        call.path(effect.verb, Argument(effect.what, call.span))
+    else:
+        call.add(effect.verb, _filled(effect.what, words), effect.zone, effect.labels)
+
+
+def _filled(what: str, words: Words) -> str:
+    """`{operands}` in a described effect stands for the operands as given, shortened."""
+    if "{operands}" not in what:
+        return what
+    shown = " ".join(operand.text for operand in words.operands)
+    return what.replace("{operands}", shown[:80]).strip()
+
+
+def enter(folder: Argument, call: Call) -> None:
+    """The rest of *call* happens in *folder* (`git -C`, `make -C`)."""
+    call.scene = call.scene.moved(entered(folder, call.scene))
+
+
+def entered(folder: Argument, scene: Scene) -> frozenset[str | None]:
+    """The working folders after changing to *folder*."""
+    if not folder.known or folder.text == "-":
+        return frozenset({None})
+    moved: set[str | None] = set()
+    for start in scene.folders:
+        if start is None and not folder.text.startswith("/"):
+            moved.add(None)
+        else:
+            text = "./" + folder.text if folder.text.startswith("~") else folder.text
+            moved.add(absolute(text, replace(scene.around, cwd=start or "/")))
+    return frozenset(moved)
+
+
+def _only_after_end(arguments: list[Argument]) -> bool:
+    """Whether words that may become several all stand after `--`."""
+    seen = False
+    for argument in arguments:
+        seen = seen or (argument.known and argument.text == "--")
+        if argument.many and not argument.wild and not seen:
+            return False
+    return True
+
+
+def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
+    action, value = clause.action, given.value
+    if action == "held":
+        call.refuse(f"The option {given.option.shown} {clause.rest or 'is not described'}")
+    elif action == "also":
+        _always(fixed(clause.rest), Words(), call)
+    elif action == "dispatches" and value is not None:
+        call.subcommand = f"{given.option.names[0]} {value.text}"
+        _value("executes", "", value, given, call)
+    elif action in ("reads", "writes", "deletes", "outputs", "unpacks", "connects", "uploads", "executes"):
+        _value(action, clause.rest, value, given, call)
+
+
+def _value(action: str, rest: str, value: Argument | None, given: Given, call: Call) -> None:
+    if value is None:
+        if given.option.values[0] != "optional" and "optional" not in given.option.values:
+            path = rest if rest and not rest.isupper() else "."
+            call.path("reads" if action == "reads" else "writes", Argument(path, call.span))
+        return
+    if action == "reads":
+        _path_to_read(value, call)
+    elif action == "outputs":
+        if not (value.known and value.text == "-"):
+            call.path("writes", value)
+    elif action in ("writes", "deletes"):
+        call.path("writes" if action == "writes" else "deletes", value)
+    elif action == "unpacks":
+        _unpack(value, call)
+    elif action == "connects":
+        _url(value, call, sends=False)
+    elif action == "uploads":
+        _upload(value, call)
+    else:
+        call.add("executes", value.text, "code")
+        if not value.known:
+            call.refuse("Code that is only known when it runs", value.span)
+
+
+def _path_to_read(value: Argument, call: Call) -> None:
+    if not (value.known and value.text == "-"):
+        call.path("reads", value)
+
+
+def _unpack(folder: Argument, call: Call) -> None:
+    """Names come out of data, so anything below *folder* may be written, hooks and configuration included."""
+    before = len(call.effects)
+    call.path("writes", folder)
+    call.effects += [
+        replace(effect, verb="configures") for effect in call.effects[before:] if effect.verb == "writes"
+    ]
+
+
+def _upload(value: Argument, call: Call) -> None:
+    """curl(1): data that begins with `@` is read from a file."""
+    if not value.known:
+        call.refuse("Data to send that is only known when it runs could name a file", value.span)
+    elif value.text.startswith("@"):
+        _path_to_read(value.without("@"), call)
+    elif "@" in value.text.split("&", 1)[0] and "=" not in value.text.split("@", 1)[0]:
+        _path_to_read(replace(value, text=value.text.split("@", 1)[1]), call)
+
+
+def _url(value: Argument, call: Call, sends: bool) -> None:
+    if not value.known:
+        call.refuse("A URL that is only known when it runs", value.span)
+        return
+    text = value.text if "://" in value.text else "http://" + value.text
+    try:
+        call.effects += url_effects(text, call.scene.around, sends)
+    except OddUrl as odd:
+        call.refuse(str(odd), value.span)
+
+
+def connects(host: str, call: Call, sends: bool = False) -> None:
+    """Note a connection to *host*."""
+    where, labels = host_zone(host), host_labels(host, call.scene.around)
+    call.effects.append(Effect("connects", host, where, labels))
+    if sends:
+        call.effects.append(Effect("sends", host, where, labels))
+
+
+def _subcommand(grammar: Grammar, words: Words, call: Call) -> None:
+    if not words.operands:
+        for default in grammar.default:
+            verb, _, path = default.partition(" ")
+            call.path("reads" if verb == "reads" else "writes", Argument(path, call.span))
+        told = any(given.option.shown in ("--version", "--help", "-v", "-version") for given in words.given)
+        if not grammar.default and not told:
+            call.refuse(f"{call.program} without a subcommand")
+        return
+    first = words.operands[0]
+    sub = grammar.subcommands.get(first.text) if first.known else None
+    if sub is None:
+        shown = first.text if first.known else "that is only known when it runs"
+        call.refuse(f"The subcommand {shown} of {call.program} is not described", first.span)
+        call.subcommand = f"{call.subcommand} {first.text}".strip() if first.known else call.subcommand
+        return
+    call.subcommand = f"{call.subcommand} {sub.name}".strip()
+    if sub.special:
+        from keyturn.readers.shell.special import SPECIALS
+
+        SPECIALS[sub.special](sub, words.operands[1:], call)
+    else:
+        apply(sub, words.operands[1:], call)
+
+
+def _operands(
+    kinds: tuple[Operand, ...],
+    operands: list[Argument],
+    call: Call,
+    grammar: Grammar,
+    defaults: tuple[str, ...],
+) -> None:
+    assigned = _assign(kinds, len(operands))
+    if assigned is None:
+        call.refuse(f"{call.program} with an operand that is not described", operands[-1].span)
+        return
+    if all(kind in ("text", "object") for kind in assigned):
+        for default in defaults:
+            verb, _, path = default.partition(" ")
+            call.path("reads" if verb == "reads" else "writes", Argument(path, call.span))
+    repeating = next((kind.kind for kind in kinds if kind.many), None)
+    spread = any(
+        o.many and not (o.wild and kind == repeating) for o, kind in zip(operands, assigned, strict=True)
+    )
+    for index, (kind, operand) in enumerate(zip(assigned, operands, strict=True)):
+        kind_set = {k.kind for k in kinds} if spread and not grammar.harmless else {kind}
+        for one in sorted(kind_set):
+            if (
+                one == "text"
+                and grammar.held_text
+                and (not operand.known or re.search(grammar.held_text, operand.text))
+            ):
+                call.refuse(f"Text that could make {call.program} do more than is described", operand.span)
+            _operand(one, operand, operands, index, call)
+            if one in ("rest", "program"):
+                return
+
+
+def _assign(kinds: tuple[Operand, ...], count: int) -> list[str] | None:
+    """The kind of each of *count* operands; the repeating one takes what the others leave."""
+    if not count:
+        return []
+    names = [kind.kind for kind in kinds]
+    at = next((i for i, kind in enumerate(kinds) if kind.many), None)
+    if at is None:
+        return names[:count] if count <= len(names) else None
+    before, after = names[:at], names[at + 1 :]
+    middle = count - len(before) - len(after)
+    if middle < 0:
+        return (before + after)[:count] if not after else None
+    return before + [names[at]] * middle + after
+
+
+def _operand(kind: str, operand: Argument, operands: list[Argument], index: int, call: Call) -> None:
+    if kind == "text":
+        return
+    if kind == "reads":
+        _path_to_read(operand, call)
+    elif kind in ("writes", "deletes"):
+        call.path("writes" if kind == "writes" else "deletes", operand)
+    elif kind == "moves":
+        call.path("deletes", operand)
+    elif kind == "into":
+        _into(operand, operands[:index], call)
+    elif kind == "links":
+        _link(operand, call)
+    elif kind == "unpacks":
+        _unpack(operand, call)
+    elif kind in ("url", "sends"):
+        _url(operand, call, sends=kind == "sends")
+    elif kind == "remote":
+        _host(operand, call)
+    elif kind == "copy":
+        _copy(operand, index == len(operands) - 1, call)
+    elif kind == "code":
+        call.code(operand)
+    elif kind == "program":
+        call.nest(operands[index:])
+    elif kind == "object":
+        _object(operand, call)
+    elif kind == "changes":
+        call.path("writes", Argument(".", operand.span))
+    elif kind == "repository":
+        _repository(operand, call)
+    elif kind == "process":
+        call.add("configures", f"process {operand.text}", "system")
+    elif kind == "package":
+        _package(operand, call)
+    elif kind == "held":
+        call.refuse(f"What {call.program} does with {operand.text} is not described", operand.span)
+
+
+def _object(operand: Argument, call: Call) -> None:
+    """A commit or a path of git; one outside the work tree is read like any file (git-diff(1), --no-index)."""
+    pieces = operand.text.split("/")
+    if not operand.known or operand.text.startswith("/") or ".." in pieces:
+        call.path("reads", operand)
+
+
+def _repository(operand: Argument, call: Call) -> None:
+    """A repository to copy (git-clone(1), GIT URLS). `transport::address` runs a program."""
+    text = operand.text
+    match = _REMOTE.fullmatch(text)
+    ssh = re.fullmatch(r"(?:ssh|git)://(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._-]+)(?::[0-9]+)?/.*", text)
+    if not operand.known or "::" in text:
+        call.refuse("A repository of a form that is not described", operand.span)
+    elif text.startswith(("http://", "https://")):
+        _url(operand, call, sends=False)
+    elif ssh or (match and "/" not in text.split(":", 1)[0]):
+        host = ssh or match
+        assert host is not None
+        connects(host.group(1), call)
+    elif "://" in text:
+        call.refuse("A repository of a form that is not described", operand.span)
+    else:
+        call.path("reads", operand)
+
+
+def _package(operand: Argument, call: Call) -> None:
+    """A package to install: its own code will run. A path or URL in its place is code from there."""
+    call.add("executes", f"package {operand.text}", "code")
+    if not operand.known or "://" in operand.text or operand.text.startswith("git+"):
+        call.refuse("A package that comes from elsewhere than the package index", operand.span)
+    elif ("/" in operand.text and not operand.text.startswith("@")) or operand.text.startswith("."):
+        call.path("reads", operand)
+
+
+def _into(target: Argument, sources: list[Argument], call: Call) -> None:
+    """The target of cp or mv: the file itself or, if it is a folder, the sources' names inside it."""
+    call.path("writes", target)
+    for source in sources:
+        call.path("writes", join(target, source))
+
+
+def _link(operand: Argument, call: Call) -> None:
+    """Where a link points: what is later done to the link is done there, so only the workspace is read."""
+    call.path("reads", operand)
+
+
+def _host(operand: Argument, call: Call) -> None:
+    """`[user@]host` of ssh and ping."""
+    match = re.fullmatch(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._:-]+)", operand.text)
+    if not operand.known or not match:
+        call.refuse("A host of a form that is not described", operand.span)
+    else:
+        connects(match.group(1), call)
+
+
+def _copy(operand: Argument, target: bool, call: Call) -> None:
+    """`host:path` of scp and rsync, or a local path; the last one is written to."""
+    match = _REMOTE.fullmatch(operand.text)
+    if not operand.known or operand.text.startswith("rsync:") or "::" in operand.text:
+        call.refuse("A place to copy to or from of a form that is not described", operand.span)
+    elif match and "/" not in operand.text.split(":", 1)[0]:
+        connects(match.group(1), call, sends=target)
+    elif target:
+        _unpack(operand, call)
+    else:
+        call.path("reads", operand)
+
+
+__all__ = ["Given", "Words", "apply", "connects", "enter", "entered", "read_words"]
