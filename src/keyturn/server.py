@@ -27,7 +27,7 @@ from keyturn.service import genesis, requests
 from keyturn.service.core import Core
 from keyturn.service.keyturn import Keyturn
 from keyturn.service.projections import fold
-from keyturn.service.settings import Settings, load
+from keyturn.service.settings import Settings, load, store_url
 from keyturn.store import open_store
 
 log = logging.getLogger("keyturn")
@@ -41,11 +41,6 @@ class InUse(KeyturnError):
     exit_code = ExitCode.USAGE
     not_done = "The server did not start."
     next_step = "Stop the other server (`keyturn doctor` names it), or set another `port`."
-
-
-def store_url(home: Home, settings: Settings) -> str:
-    """Where the ledger lies."""
-    return settings.store or str(home.ledger)
 
 
 def open_service(home: Home, settings: Settings) -> Keyturn:

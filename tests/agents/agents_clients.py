@@ -44,6 +44,20 @@ def has_namespaces() -> bool:
     return ran.returncode == 0
 
 
+_OVER_ETC = 'mount -t overlay overlay -o "lowerdir=$0:/etc" /etc && exec "$@"'
+
+
+@functools.cache
+def has_overlays() -> bool:
+    """Whether a folder can be laid over /etc in a namespace of our own."""
+    if not has_namespaces():
+        return False
+    ran = subprocess.run(
+        ["unshare", "-rnm", "sh", "-c", _OVER_ETC, "/usr/share", "true"], capture_output=True, check=False
+    )
+    return ran.returncode == 0
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:
@@ -204,6 +218,9 @@ class Agent:
         for folder in (self.home, self.work, root / "tmp"):
             folder.mkdir(parents=True, exist_ok=True)
         self.port = OWN_PORT if has_namespaces() else free_port()
+        self.options: list[str] = []
+        self.etc: Path | None = None
+        """A folder that the client finds laid over /etc."""
         self._runs = 0
         # Written before Keyturn's hooks are installed, as a person's own settings are.
         self._variables = recipe.settings(self.home, f"http://127.0.0.1:{self.port}")
@@ -235,6 +252,8 @@ class Agent:
         server = [sys.executable, str(HERE / "model_server.py"), "--script", str(told), "--log", str(log)]
         server += ["--port", str(self.port)]
         wall = ["unshare", "-rn"] if has_namespaces() else []
+        if self.etc is not None:
+            wall = ["unshare", "-rnm", "sh", "-c", _OVER_ETC, str(self.etc)]
         command = [*wall, *server, *(["--loopback"] if wall else []), "--", *self.command(prompt)]
         with out.open("wb") as sink:
             process = subprocess.Popen(
@@ -249,7 +268,8 @@ class Agent:
 
     def command(self, prompt: str) -> list[str]:
         """The client's command line."""
-        return [str(modules() / ".bin" / self.recipe.program), *self.recipe.arguments(prompt)]
+        program = str(modules() / ".bin" / self.recipe.program)
+        return [program, *self.recipe.arguments(prompt), *self.options]
 
     def ran(self, script: dict[str, Any], prompt: str = "please create proof.txt") -> AgentRun:
         """Run the client to its end."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents_clients import Agent
+from agents_clients import Agent, has_overlays
 from agents_keyturn import KeyturnServer
 
 pytestmark = pytest.mark.agents
@@ -184,6 +184,42 @@ def test_without_a_server_nothing_runs(
     run = one.ran(script(RUNS, RUNS))
     assert proof(one) is None
     assert "gate.unreachable" in run.heard, run.said
+
+
+UNHOOKING = {
+    "claude-code": ["--setting-sources", "", "--allowedTools", "Bash"],
+    "codex": ["--disable", "hooks", "-c", "features.hooks=false"],
+}
+
+
+@pytest.mark.parametrize("name", UNHOOKING)
+def test_managed_hooks_are_not_switched_off_by_the_clients_own_flags(
+    name: str, keyturn: KeyturnServer, agent: MakeAgent
+) -> None:
+    if not has_overlays():
+        pytest.skip("nothing can be laid over /etc here")
+    one = agent(name)
+    one.options = UNHOOKING[name]
+    environment = {**one.environment, "KEYTURN_HOOK_ROOT": str(one.root / "system")}
+    words = ("hook", "install", name, "--managed", "--yes", "--socket", str(one.root / "nobody.sock"))
+    keyturn.command(*words, environment=environment, cwd=one.work)
+    one.etc = one.root / "system" / "etc"
+    run = one.ran(script(RUNS))
+    assert proof(one) is None, run.said
+    assert "gate.unreachable" in run.heard, run.said
+
+
+@pytest.mark.parametrize("name", UNHOOKING)
+def test_the_users_own_hooks_are_switched_off_by_those_flags(
+    name: str, keyturn: KeyturnServer, agent: MakeAgent
+) -> None:
+    """The control of the test above, and the hole that the installer names."""
+    one = wired(keyturn, agent(name))
+    one.options = UNHOOKING[name]
+    start = keyturn.size
+    one.ran(script(RUNS))
+    assert proof(one) == "RAN\n"
+    assert keyturn.entries("action.decided", start) == []
 
 
 CRASHES = {

@@ -47,9 +47,12 @@ def _reader(home: Path) -> Reader:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", sorted(FEWEST))
 def test_what_a_page_shows_is_what_happens(page: str, reader: Reader) -> None:
-    ran = reader.work_through((ROOT / page).read_text(encoding="utf-8"))
-    assert ran >= FEWEST[page]
+    text = (ROOT / page).read_text(encoding="utf-8")
+    honest, _, tampering = text.partition("<!-- the record is whole until here -->")
+    ran = reader.work_through(honest)
     every_recorded_field_is_documented(reader)
+    ran += reader.work_through(tampering)
+    assert ran >= FEWEST[page]
 
 
 def every_recorded_field_is_documented(reader: Reader) -> None:

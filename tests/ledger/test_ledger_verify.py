@@ -105,25 +105,52 @@ def test_a_log_signed_by_another_key_is_not_intact(written: tuple[Path, str], tm
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        ("update entry set leaf = cast(replace(cast(leaf as text), 'probe.result', 'login.closed') as blob) where idx = 41", ("entry.hash", "entry 41")),
+        (
+            "update entry set leaf = cast(replace(cast(leaf as text), 'probe.result', 'login.closed') as blob) where idx = 41",
+            ("entry.hash", "entry 41"),
+        ),
         ("update entry set leaf = zeroblob(200) where idx = 300", ("entry.hash", "entry 300")),
         ("delete from entry where idx = 300", ("entry.missing", "entry 300")),
         ("delete from entry where idx between 200 and 555", ("entry.missing", "entry 200")),
         ("delete from entry where idx = 599", ("entry.missing", "entry 599")),
         ("delete from entry where idx = 0", ("entry.missing", "entry 0")),
         ("delete from entry", ("entry.missing", "entry 0")),
-        ("insert into entry select 600, time, type, null, null, null, leaf, disclosures from entry where idx = 5", ("stray", "entry 600")),
-        ("insert into entry select -1, time, type, null, null, null, leaf, disclosures from entry where idx = 5", ("stray", "entry -1")),
-        ("update entry set disclosures = (select disclosures from entry where idx = 8) where idx = 7", ("disclosure.uncommitted", "entry 7")),
-        ("update entry set disclosures = cast(replace(cast(disclosures as text), 'Wy', 'Wx') as blob) where idx = 7", ("disclosure.uncommitted", "entry 7")),
-        ("update entry set disclosures = cast('nonsense' as blob) where idx = 7", ("disclosure.malformed", "entry 7")),
-        ("update entry set disclosures = cast('[\"é\"]' as blob) where idx = 7", ("disclosure.malformed", "entry 7")),
+        (
+            "insert into entry select 600, time, type, null, null, null, leaf, disclosures from entry where idx = 5",
+            ("stray", "entry 600"),
+        ),
+        (
+            "insert into entry select -1, time, type, null, null, null, leaf, disclosures from entry where idx = 5",
+            ("stray", "entry -1"),
+        ),
+        (
+            "update entry set disclosures = (select disclosures from entry where idx = 8) where idx = 7",
+            ("disclosure.uncommitted", "entry 7"),
+        ),
+        (
+            "update entry set disclosures = cast(replace(cast(disclosures as text), 'Wy', 'Wx') as blob) where idx = 7",
+            ("disclosure.uncommitted", "entry 7"),
+        ),
+        (
+            "update entry set disclosures = cast('nonsense' as blob) where idx = 7",
+            ("disclosure.malformed", "entry 7"),
+        ),
+        (
+            "update entry set disclosures = cast('[\"é\"]' as blob) where idx = 7",
+            ("disclosure.malformed", "entry 7"),
+        ),
         ("update entry set type = 'permit.consumed' where idx = 7", ("entry.beside", "entry 7")),
         ("update entry set session = 'other' where idx = 7", ("entry.beside", "entry 7")),
         ("update entry set time = time + 1 where idx = 7", ("entry.beside", "entry 7")),
-        ("update tile set hashes = zeroblob(8192) where level = 0 and idx = 1", ("tile.hashes", "tile/0/001")),
+        (
+            "update tile set hashes = zeroblob(8192) where level = 0 and idx = 1",
+            ("tile.hashes", "tile/0/001"),
+        ),
         ("update tile set hashes = zeroblob(64) where level = 1", ("tile.hashes", "tile/1/000.p/2")),
-        ("update tile set hashes = substr(hashes, 1, 100) where level = 0 and idx = 1", ("tile.size", "tile/0/001")),
+        (
+            "update tile set hashes = substr(hashes, 1, 100) where level = 0 and idx = 1",
+            ("tile.size", "tile/0/001"),
+        ),
         ("delete from tile where level = 0 and idx = 2", ("tile.missing", "tile/0/002.p/88")),
         ("delete from tile where level = 1", ("tile.missing", "tile/1/000.p/2")),
         ("update checkpoint set note = replace(note, '600', '599')", ("checkpoint.signature", "checkpoint")),
@@ -131,7 +158,7 @@ def test_a_log_signed_by_another_key_is_not_intact(written: tuple[Path, str], tm
         ("delete from checkpoint", ("checkpoint.missing", "checkpoint")),
         ("update blob set data = cast('other' as blob)", ("blob.digest", "blob ")),
     ],
-)  # fmt: skip
+)
 def test_tampering_with_the_store_is_named(
     written: tuple[Path, str], tmp_path: Path, statement: str, expected: tuple[str, str]
 ) -> None:
@@ -373,7 +400,7 @@ def test_a_removed_or_added_file_is_named(written: tuple[Path, str], tmp_path: P
         assert name.startswith(where[0])
         (base / name).unlink()
         if name.startswith(("tile/2", "tile/other")):
-            shutil.rmtree((base / name).parents[-4])
+            shutil.rmtree(base / "tile" / name.split("/")[1])
     (base / "tile/disclosures/001").unlink()
     verdict = verify(base, written[1])
     assert verdict.intact
@@ -384,7 +411,7 @@ def test_an_export_without_checkpoint_or_key_is_not_intact(written: tuple[Path, 
     base = tmp_path / "export"
     shutil.copytree(written[0] / "export", base)
     (base / "checkpoint").unlink()
-    assert ("checkpoint.missing", "checkpoint") in named(verify(base, written[1]))
+    assert named(verify(base, written[1])) == [("checkpoint.missing", "checkpoint")]
     shutil.copy(written[0] / "export" / "checkpoint", base)
     (base / "log.vkey").unlink()
     (base / "tile/disclosures/000").unlink()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cedarpy
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,9 @@ from policy_building import FACTS, facts, policy, reading, readings, step
 
 from keyturn.actions import Step
 from keyturn.policy import context, vocabulary
+from keyturn.policy.obligations import ASSURANCES
 from keyturn.policy.rules import schema
+from keyturn.resources import ZONES
 
 
 @settings(deadline=None, max_examples=40)
@@ -72,3 +76,14 @@ def test_attributes_of_each_kind_come_from_the_reading():
 )  # fmt: skip
 def test_whole_homes_and_top_folders_are_sweeping(path, sweeping):
     assert context.is_sweeping(path) is sweeping
+
+
+def test_every_word_rules_can_use_is_documented():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "policy.md").read_text("utf-8")
+    words = {
+        *vocabulary.attribute_names(), *vocabulary.VERBS, *vocabulary.KINDS, *vocabulary.MISSING,
+        *vocabulary.READER_LABELS, *vocabulary.operations(), *ZONES, *ASSURANCES,
+        *(f"@{name}" for name in vocabulary.ANNOTATIONS),
+    }  # fmt: skip
+    assert {word for word in words if word not in page} == set()
+    assert "no-such-word" not in page  # negative control

@@ -301,11 +301,18 @@ def test_projections_rebuild_to_the_same_bytes(world: World) -> None:
 
 
 def _alter_a_row(world: World) -> None:
-    import sqlite3
+    """As somebody with the database's password or file would."""
+    update = "UPDATE \"row\" SET state = 'approved' WHERE kind = 'request'"
+    if world.settings.store:
+        import psycopg
 
-    with sqlite3.connect(world.home.ledger) as database:
-        changed = database.execute("UPDATE row SET state = 'approved' WHERE kind = 'request'").rowcount
-        assert changed
+        with psycopg.connect(world.settings.store) as database:
+            assert database.execute(update).rowcount
+    else:
+        import sqlite3
+
+        with sqlite3.connect(world.home.ledger) as file:
+            assert file.execute(update).rowcount
 
 
 def test_a_workspace_tightens_the_policy_and_can_not_loosen_it(world: World) -> None:

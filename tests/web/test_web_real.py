@@ -24,6 +24,7 @@ from keyturn.service.model import Outcome
 from keyturn.service.settings import Settings
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=15_000)
 T = TypeVar("T")
 GATE = Gate("hooks:test@here", "cooperative")
 
@@ -120,6 +121,7 @@ def test_from_a_held_action_to_a_verified_proof(page: Page, real: Real) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.locator("#exact")).to_contain_text("rm -r build")
+    expect(page.locator("#approve")).to_be_enabled()
     page.keyboard.press("a")
     expect(page.locator("#approve")).to_be_focused()
     page.keyboard.press("Enter")

@@ -45,6 +45,12 @@ _SHAPES: dict[str, type[FileEdit] | type[ToolCall] | type[HttpRequest]] = {
 }
 
 
+class LineMalformed(Malformed):
+    """A line (or an option) of a dry run is not what the interface describes."""
+
+    next_step = "Correct the line; docs/reference/policy.md describes it."
+
+
 class Proposal(Struct, frozen=True):
     """One line, read: what would be decided on."""
 
@@ -61,7 +67,7 @@ class DryRun:
         self.policy = policy
         self._kind, self._protected = kind, protected
         if kind == "shell" and dialect not in ("", "bash", "posix"):
-            raise Malformed(f"The shell dialect {dialect!r} is not read; bash and posix are.")
+            raise LineMalformed(f"The shell dialect {dialect!r} is not read; bash and posix are.")
         self._dialect = dialect or "bash"
         self._home = os.path.expanduser("~")  # noqa: PTH111
         self._here = os.getcwd()  # noqa: PTH109
@@ -106,7 +112,7 @@ class DryRun:
                 sorted(n for n in environment if n not in HARMLESS_VARIABLES and not n.startswith("LC_"))
             )
         else:
-            raise Malformed("`environment` is a name or an object of variables.")
+            raise LineMalformed("`environment` is a name or an object of variables.")
         facts = Facts(
             agent=_agent(line, "name"),
             client=_agent(line, "client"),
@@ -120,7 +126,7 @@ class DryRun:
         cwd = _text(line, "cwd", self._here)
         home = _text(line, "home", self._home).rstrip("/")
         if not cwd.startswith("/"):
-            raise Malformed("`cwd` is an absolute path.")
+            raise LineMalformed("`cwd` is an absolute path.")
         workspace = _text(line, "workspace", cwd)
         # A workspace that holds the whole home (or disk) would make everything part of the agent's work.
         if "workspace" not in line and (workspace.rstrip("/") == "" or inside(home, workspace.rstrip("/"))):
@@ -137,24 +143,24 @@ class DryRun:
         if self._kind == "shell":
             script = value.get("script", value.get("command")) if isinstance(value, dict) else value
             if not isinstance(script, str):
-                raise Malformed("The content of a shell action is its text.")
+                raise LineMalformed("The content of a shell action is its text.")
             return Shell(script, "posix" if self._dialect == "posix" else "bash")
         if isinstance(value, str) and self._kind == "http":
             value = {"url": value}
         if isinstance(value, str) and self._kind == "file":
             value = {"path": value, "operation": "write"}
         if not isinstance(value, dict):
-            raise Malformed(f"The content of a {self._kind} action is a JSON object.")
+            raise LineMalformed(f"The content of a {self._kind} action is a JSON object.")
         shape = _SHAPES[self._kind]
         known = shape.__struct_fields__
         unknown = sorted(set(value) - set(known))
         if unknown:
-            raise Malformed(f"A {self._kind} action has no `{unknown[0]}`; it has {', '.join(known)}.")
+            raise LineMalformed(f"A {self._kind} action has no `{unknown[0]}`; it has {', '.join(known)}.")
         tag = "tool" if self._kind == "mcp" else self._kind
         try:
             return msgspec.convert({"kind": tag, **value}, shape)
         except msgspec.ValidationError as error:
-            raise Malformed(f"The content can't be read: {error}.") from error
+            raise LineMalformed(f"The content can't be read: {error}.") from error
 
 
 def _shown(decision: Decision, proposal: Proposal) -> dict[str, Any]:
@@ -187,21 +193,21 @@ def _object(line: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"The line is not JSON: {error}.") from error
+        raise LineMalformed(f"The line is not JSON: {error}.") from error
     if not isinstance(value, dict):
-        raise Malformed("The line is not a JSON object.")
+        raise LineMalformed("The line is not a JSON object.")
     return value
 
 
 def _check_content(line: dict[str, Any]) -> None:
     if "content" not in line:
-        raise Malformed("The line has no `content`.")
+        raise LineMalformed("The line has no `content`.")
 
 
 def _text(line: dict[str, Any], key: str, otherwise: str) -> str:
     value = line.get(key, otherwise)
     if not isinstance(value, str):
-        raise Malformed(f"`{key}` is a text.")
+        raise LineMalformed(f"`{key}` is a text.")
     return value
 
 
@@ -212,5 +218,5 @@ def _agent(line: dict[str, Any], part: str) -> str:
     elif part != "name":
         agent = ""
     if not isinstance(agent, str):
-        raise Malformed("`agent` is a name, or an object with name and client.")
+        raise LineMalformed("`agent` is a name, or an object with name and client.")
     return agent

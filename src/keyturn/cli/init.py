@@ -61,6 +61,7 @@ def create(
     from keyturn.ledger import Ledger
     from keyturn.service import genesis
     from keyturn.service.projections import fold
+    from keyturn.service.settings import store_url
     from keyturn.store import open_store
 
     check_person_id(person)
@@ -74,7 +75,7 @@ def create(
         log_key, permit_key = genesis.make_key(home.log_key), genesis.make_key(home.permit_key)
         origin = f"keyturn.local/{secrets.token_hex(8)}"
         genesis.write_private(home.keys / "origin", origin.encode() + b"\n")
-        ledger = Ledger.open(open_store(str(home.ledger)), log_key, origin, fold)
+        ledger = Ledger.open(open_store(store_url(home)), log_key, origin, fold)
         try:
             first = {
                 "id": person,

@@ -28,12 +28,12 @@ def ledger() -> None:
 def reading(home: Home) -> Iterator[Store]:
     """The home's store, for reading only. Raises `HomeMissing`."""
     from keyturn.service.genesis import HomeMissing
-    from keyturn.service.settings import load
+    from keyturn.service.settings import store_url
     from keyturn.store import open_store
 
     if not home.exists:
         raise HomeMissing(f"{home.root} is not a Keyturn home.")
-    store = open_store(load(home.root).store or str(home.ledger), writer=False)
+    store = open_store(store_url(home), writer=False)
     try:
         yield store
     finally:
@@ -166,7 +166,7 @@ def rebuild(home_path: str | None, check: bool, as_json: bool) -> None:
     """Fold the whole log again and compare with, or replace, the projections. The server must be stopped to replace."""
     from keyturn.ledger import rebuild as rebuilding
     from keyturn.service.projections import fold
-    from keyturn.service.settings import load
+    from keyturn.service.settings import store_url
     from keyturn.store import open_store
 
     home = home_of(home_path)
@@ -174,7 +174,7 @@ def rebuild(home_path: str | None, check: bool, as_json: bool) -> None:
         with reading(home) as store:
             result = rebuilding.rebuild(store, fold, check=True)
     else:
-        store = open_store(load(home.root).store or str(home.ledger))
+        store = open_store(store_url(home))
         try:
             result = rebuilding.rebuild(store, fold, check=False)
         finally:

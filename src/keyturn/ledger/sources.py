@@ -42,6 +42,10 @@ class Source(Protocol):
         """The verifier key that lies beside the log, if one does. Only as trustworthy as the log's keeper."""
         ...
 
+    def first(self) -> Found | None:
+        """The first entry, whatever the size of the log."""
+        ...
+
     def found(self, size: int, *, leaves_only: bool) -> Iterator[Found]:
         """Every entry there is, by rising index; those of an unreadable bundle are left out and named in `unreadable`."""
         ...
@@ -78,6 +82,10 @@ class StoreSource:
     def vkey(self) -> str | None:
         """None: a store holds no key file."""
         return None
+
+    def first(self) -> Found | None:
+        """The store's first entry."""
+        return next((Found(one.index, one.leaf, one.disclosures) for one in self._store.entries()), None)
 
     def found(self, size: int, *, leaves_only: bool) -> Iterator[Found]:
         """Entries of the store; beyond *size* only when the log did not grow meanwhile."""
@@ -131,6 +139,17 @@ class FolderSource:
         data = self._read(VKEY)
         return data.decode("utf-8", "replace").strip() if data is not None else None
 
+    def first(self) -> Found | None:
+        """The first entry of the first bundle, full or partial."""
+        widths = sorted((self._folder / "tile/entries/000.p").glob("*"))
+        for end in ("", *(f".p/{path.name}" for path in widths)):
+            data = self._read(f"tile/entries/000{end}")
+            if data is not None:
+                disclosed = self._read(f"tile/disclosures/000{end}") or b""
+                leaf = data[2 : 2 + int.from_bytes(data[:2], "big")]
+                return Found(0, leaf, disclosed.partition(b"\n")[0] or None)
+        return None
+
     def found(self, size: int, *, leaves_only: bool) -> Iterator[Found]:
         """Entries out of the bundles that exist."""
         expected, count = 0, -(-size // WIDTH)
@@ -149,7 +168,10 @@ class FolderSource:
 
     def _bundles(self) -> list[int]:
         """Numbers of the bundles there are, rising: what is looked for is bounded by what is there."""
-        digits = ("".join(part.removeprefix("x") for part in name.split("/")[2:]) for name in self._whole("tile/entries"))
+        digits = (
+            "".join(part.removeprefix("x") for part in name.split("/")[2:])
+            for name in self._whole("tile/entries")
+        )
         return sorted({int(text) for text in digits if text.isascii() and text.isdigit() and len(text) < 19})
 
     def _whole(self, under: str) -> Iterator[str]:

@@ -124,13 +124,8 @@ class _Verification:
         key = self._key(given)
         head = self._head(signed, key)
         self.size = head.size
-        self._entries()
-        if self.computed.size == self.size:
-            self._roots(head)
-        if not self.leaves_only:
-            self._blobs()
-        for place in self.source.strays(self.size):
-            self.problem("stray", place, f"{place} lies outside of the tree of {self.size} entries.")
+        if signed is not None:
+            self._log(head)
         return Verdict(
             intact=not self.damaged,
             origin=head.origin,
@@ -148,6 +143,16 @@ class _Verification:
             problems=tuple(self.problems),
         )
 
+    def _log(self, head: Checkpoint) -> None:
+        """Everything but the checkpoint's signature."""
+        self._entries()
+        if self.computed.size == self.size:
+            self._roots(head)
+        if not self.leaves_only:
+            self._blobs()
+        for place in self.source.strays(self.size):
+            self.problem("stray", place, f"{place} lies outside of the tree of {self.size} entries.")
+
     # The checkpoint and its key
 
     def _key(self, given: VerifierKey | str | None) -> VerifierKey | None:
@@ -164,7 +169,7 @@ class _Verification:
 
     def _opening_key(self) -> VerifierKey | None:
         """The key that the first entry names (`log.opened`: origin, log_key as hexadecimal)."""
-        first = next(iter(self.source.found(1, leaves_only=False)), None)
+        first = self.source.first()
         if first is None or first.index != 0 or not first.disclosures:
             return None
         fields = leaf.open_fields(leaf.read_header(first.leaf), leaf.disclosures_of(first.disclosures))
@@ -172,10 +177,9 @@ class _Verification:
 
     def _head(self, signed: str | None, key: VerifierKey | None) -> Checkpoint:
         if signed is None:
-            head = Checkpoint("", 0, Tree().root)
-            if next(iter(self.source.found(1, leaves_only=True)), None) is not None:
+            if self.source.first() is not None:
                 self.problem("checkpoint.missing", CHECKPOINT, "There are entries but no checkpoint.")
-            return head
+            return Checkpoint("", 0, Tree().root)
         try:
             head = checkpoint.read_unverified(signed)
         except NoteInvalid as error:

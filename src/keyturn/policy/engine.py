@@ -277,7 +277,7 @@ class _Verdicts:
         return words
 
     def _all_reasons(self) -> list[str]:
-        words = [f"{hit.because.rstrip('.')}. [rule {hit.rule}]" for hit in self._hits()]
+        words = [f"{_sentence(hit.because)} [rule {hit.rule}]" for hit in self._hits()]
         if self.too_many:
             words.append(f"Refused: {self.too_many}.")
         if self.would != "hold":
@@ -296,6 +296,10 @@ class _Verdicts:
             if answer.unmatched:
                 words.append(f"No rule allows {named(step)}{_doing(step)}.")
         return words
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:].rstrip(".") + "."
 
 
 def named(step: Step) -> str:

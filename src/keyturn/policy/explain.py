@@ -25,6 +25,8 @@ MAX_CANDIDATES = 2000
 """Plain permits looked at when searching the nearest one."""
 
 SHOWN_WORDS = 8
+MAX_CONDITION = 300
+"""Characters of a condition shown inside a sentence; `Difference.condition` has all of it."""
 
 
 class Deciding(Struct, frozen=True):
@@ -114,7 +116,7 @@ def _nearest(policy: Policy, kind: str, reading: Reading, facts: Facts, decision
     shared = context.facts_part(facts) | {"whole": context.whole(reading.steps)}
     values = context.step_part(kind, step, reading) | shared
     judge = _Judge(context.request(kind, values, facts), context.entities(*_agent(facts)), values)
-    best: tuple[tuple[int, int, int], Rule, list[tuple[str, Part]]] | None = None
+    best: tuple[tuple[int, int, int, int], Rule, list[tuple[str, Part]]] | None = None
     permits = [r for r in policy.rules if r.verdict == "run" and kind in r.kinds]
     permits.sort(key=lambda r: (r.programs is None, step.program not in (r.programs or ())))
     for order, rule in enumerate(permits[:MAX_CANDIDATES]):
@@ -122,7 +124,7 @@ def _nearest(policy: Policy, kind: str, reading: Reading, facts: Facts, decision
             continue
         failing = judge.failing(rule)
         about_it = rule.programs is not None and step.program in rule.programs
-        rank = (len(failing), 0 if about_it else 1, order)
+        rank = (len(failing), 0 if about_it else 1, sum(judge.weight(part) for _, part in failing), order)
         if best is None or rank < best[0]:
             best = (rank, rule, failing)
         if rank[0] == 0:
@@ -187,14 +189,20 @@ class _Judge:
         """What differs, in words; the condition itself where no words are known for its form."""
         if part.kind == "scope":
             return f"it is for other agents or targets: {text}"
-        policy = f"permit(principal, action, resource) {part.kind} {{ {part.text} }};"
-        parsed = msgspec.json.decode(cedarpy.policies_to_json_str(policy))
-        expression = next(iter(parsed["staticPolicies"].values()))["conditions"][0]["body"]
+        expression = _expression(part)
         excluding = part.kind == "unless"
         if isinstance(inner := expression.get("!"), dict):
             expression, excluding = inner["arg"], not excluding
         found = next(self._said(expression, excluding), None)
-        return found or f"this does not hold: {text}"
+        return found or f"this does not hold: {_short(text)}"
+
+    def weight(self, part: Part) -> int:
+        """How much of the step a failing condition objects to: the words too many for a list, else one."""
+        body = _expression(part).get("containsAll") if part.kind == "when" else None
+        if not isinstance(body, dict) or not (attribute := attribute_of(body.get("right"))):
+            return 1
+        mine = self._values.get(attribute)
+        return len(set(mine) - set(literals(body.get("left")))) if isinstance(mine, list) else 1
 
     def _said(self, expression: dict[str, Any], excluding: bool) -> Iterator[str]:
         (operator, body), *_ = expression.items()
@@ -208,6 +216,18 @@ class _Judge:
             words = _difference(operator, attribute, mine, listed, attribute_of(left) == attribute, excluding)
             if words:
                 yield words
+
+
+def _expression(part: Part) -> dict[str, Any]:
+    policy = f"permit(principal, action, resource) {part.kind} {{ {part.text} }};"
+    parsed = msgspec.json.decode(cedarpy.policies_to_json_str(policy))
+    body: dict[str, Any] = next(iter(parsed["staticPolicies"].values()))["conditions"][0]["body"]
+    return body
+
+
+def _short(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= MAX_CONDITION else plain[: MAX_CONDITION - 1] + "…"
 
 
 def scope_text(rule: Rule) -> str:

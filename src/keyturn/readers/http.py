@@ -79,6 +79,8 @@ def url_host(url: str) -> str:
 
 def _check_host(host: str, authority: str) -> None:
     if authority.startswith("["):
+        if not re.fullmatch(r"\[[0-9A-Fa-f:.]+\](?::[0-9]+)?", authority):
+            raise OddUrl("A host that is not an IPv6 address")
         try:
             ipaddress.IPv6Address(host)
         except ValueError as error:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from keyturn.errors import ExitCode, KeyturnError
+from keyturn.home import Home
 
 
 class SettingsInvalid(KeyturnError):
@@ -45,6 +46,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, rename=None):
     """How long a web session lasts."""
     person: str = ""
     """The person whose token the command line uses when none is named."""
+
+
+def store_url(home: Home, settings: Settings | None = None) -> str:
+    """Where *home*'s ledger lies: the setting `store`, else a file in the home."""
+    return (settings or load(home.root)).store or str(home.ledger)
 
 
 ENVIRONMENT_PREFIX = "KEYTURN_"

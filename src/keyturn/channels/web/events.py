@@ -9,8 +9,10 @@ from typing import Any
 
 import msgspec
 from litestar import get
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
 from litestar.response import Stream
-from litestar.types import ControllerRouterHandler
+from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from keyturn.channels.web.context import LedgerReader
 from keyturn.channels.web.entries import sound
@@ -29,7 +31,7 @@ MOST_REPLAYED = 1_000
 def handlers(site: Site) -> list[ControllerRouterHandler]:
     """`/events`."""
 
-    @get("/events", sync_to_thread=False)
+    @get("/events", sync_to_thread=False, middleware=[EndsWithServer()])
     def events(request: AnyRequest) -> Stream:
         site.viewer(request)
         cookie = session_cookie(request.headers) or ""
@@ -40,6 +42,20 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         )
 
     return [events]
+
+
+class EndsWithServer(ASGIMiddleware):
+    """A stopping server cancels streams that are still open: end the answer properly, it is no failure."""
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Pass on; when cancelled, send the last chunk."""
+        try:
+            await next_app(scope, receive, send)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):  # the connection may be gone already
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def stream(site: Site, cookie: str, after: int, beat: float = BEAT_SECONDS) -> AsyncIterator[bytes]:

@@ -90,7 +90,8 @@ def _raw(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 # --- Gemini --------------------------------------------------------------------------------------
 
-_CALL_ID = re.compile(r"(?P<tool>[A-Za-z0-9_.-]+?)__[A-Za-z0-9-]+\Z")
+_CALL_ID = re.compile(r"(?P<made>[A-Za-z0-9_.-]+)-\d{10,}-\d+\Z|(?P<given>[A-Za-z0-9_.-]+?)__.+\Z", re.DOTALL)
+"""`TOOL-MILLISECONDS-N` where the model's API gave no id, else `TOOL__ID`: Gemini puts the tool's name first either way."""
 _HERE = "[current working directory "
 _THERE = "[in "
 _MCP_TITLE = re.compile(r"(?P<tool>[^()]+) \((?P<server>[^():]+) MCP Server\)\Z")
@@ -100,7 +101,7 @@ def _gemini(number: str, call: Announced, asked: Mapping[str, Any], cwd: str) ->
     title, kind = str(asked.get("title") or call.title), str(asked.get("kind") or call.kind)
     content = asked.get("content") if isinstance(asked.get("content"), list) else call.content
     found = _CALL_ID.match(number)
-    tool = found["tool"] if found else ""
+    tool = (found["made"] or found["given"]) if found else ""
     if tool == "run_shell_command" and kind == "execute":
         return tools.one(Shell(title), tool), _gemini_folder(_text(content), cwd)
     if kind == "edit" and (diff := _diff(content)) is not None:

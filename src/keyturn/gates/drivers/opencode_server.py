@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import Struct
+
 from keyturn.gates.drivers.model import (
     Ask,
     Ended,
@@ -37,6 +39,14 @@ ASK_ALWAYS = [{"permission": "*", "pattern": "*", "action": "ask"}]
 _RUNNING = ("running", "completed", "error")
 
 
+class _Text(Struct):
+    """What one part of a message says so far."""
+
+    thought: bool
+    text: str = ""
+    told: bool = False
+
+
 class OpencodeServer:
     """One session with one prompt."""
 
@@ -53,8 +63,8 @@ class OpencodeServer:
         self._answered: dict[str, str] = {}  # question id → our reply
         self._asked: set[str] = set()
         self._told: set[str] = set()
-        self._seen_text: set[str] = set()
-        self._reasoning: list[str] = []
+        self._texts: dict[str, _Text] = {}
+        self._human: set[str] = set()
         self._acted = False
 
     def start(self) -> list[Event]:
@@ -77,6 +87,12 @@ class OpencodeServer:
             return self._replied(properties)
         if kind == "message.part.updated" and isinstance(properties.get("part"), dict):
             return self._part(properties["part"])
+        if kind == "message.part.delta":
+            return self._delta(properties)
+        if kind == "message.updated" and isinstance(properties.get("info"), dict):
+            if properties["info"].get("role") == "user":
+                self._human.add(str(properties["info"].get("id")))
+            return []
         if properties.get("sessionID") != self._session or not self._session:
             return []
         return self._own_session(kind, properties)
@@ -106,9 +122,9 @@ class OpencodeServer:
             if state == "busy":
                 self._busy = True
             elif state == "idle" and self._busy:
-                return self._end(True, "")
+                return [*self._tell(), *self._end(True, "")]
         elif kind == "session.idle" and self._busy:
-            return self._end(True, "")
+            return [*self._tell(), *self._end(True, "")]
         elif kind == "session.error":
             return self._end(False, f"opencode says: {_error(properties.get('error'))}.")
         return []
@@ -118,13 +134,13 @@ class OpencodeServer:
     def _part(self, part: dict[str, Any]) -> list[Event]:
         kind = part.get("type")
         if kind in ("text", "reasoning"):
-            return self._said(part, thought=kind == "reasoning")
+            return self._spoken(part, thought=kind == "reasoning")
         call = part.get("callID")
         if kind != "tool" or not isinstance(call, str) or not isinstance(part.get("state"), dict):
             return []
         self._acted = True
         self._parts[call] = part
-        events: list[Event] = []
+        events = self._tell()
         if _announced(part):
             for question in [q for q in self._unclear.values() if q["tool"]["callID"] == call]:
                 del self._unclear[question["id"]]
@@ -158,19 +174,32 @@ class OpencodeServer:
         )
         return events
 
-    def _said(self, part: dict[str, Any], *, thought: bool) -> list[Event]:
-        text, number, time = part.get("text"), part.get("id"), part.get("time")
+    def _spoken(self, part: dict[str, Any], *, thought: bool) -> list[Event]:
+        """Remember what a part says so far; it is told when its end is known or something is done."""
+        number, text, time = part.get("id"), part.get("text"), part.get("time")
+        if not isinstance(number, str) or part.get("synthetic") or part.get("messageID") in self._human:
+            return []
+        if number not in self._texts:
+            if self._acted:
+                self._texts = {}
+                self._acted = False
+            self._texts[number] = _Text(thought)
+        if isinstance(text, str) and text:
+            self._texts[number].text = text
         ended = isinstance(time, dict) and time.get("end") is not None
-        if not isinstance(text, str) or not text.strip() or not isinstance(number, str) or not ended:
-            return []
-        if number in self._seen_text or part.get("synthetic"):
-            return []
-        self._seen_text.add(number)
-        if self._acted:
-            self._reasoning.clear()
-            self._acted = False
-        self._reasoning.append(text)
-        return [Said(text, thought)]
+        return self._tell() if ended else []
+
+    def _delta(self, properties: dict[str, Any]) -> list[Event]:
+        spoken, delta = self._texts.get(str(properties.get("partID"))), properties.get("delta")
+        if spoken is not None and isinstance(delta, str) and properties.get("field") == "text":
+            spoken.text += delta
+        return []
+
+    def _tell(self) -> list[Event]:
+        fresh = [spoken for spoken in self._texts.values() if spoken.text.strip() and not spoken.told]
+        for spoken in fresh:
+            spoken.told = True
+        return [Said(spoken.text, spoken.thought) for spoken in fresh]
 
     # --- what it asks ---------------------------------------------------------------------------
 
@@ -262,7 +291,7 @@ class OpencodeServer:
         return [Ended(ok, why)]
 
     def _reasons(self) -> str:
-        return clip("\n".join(self._reasoning))
+        return clip("\n".join(spoken.text for spoken in self._texts.values() if spoken.text.strip()))
 
 
 def _post(tag: str, path: str, body: dict[str, Any]) -> Send:

@@ -152,8 +152,8 @@ def check_toml(data: bytes, path: str) -> dict[str, Any]:
 
 
 def quoted(text: str) -> str:
-    """*text* as a TOML basic string (JSON's escapes are a subset of TOML's, but for the slash, which it keeps)."""
-    return json.dumps(text, ensure_ascii=True)
+    """*text* as a TOML basic string (TOML 1.0): JSON's, but that DEL is escaped and nothing beyond ASCII is."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def codex_requirements(folder: str, handlers: dict[str, dict[str, Any]]) -> tuple[str, str]:

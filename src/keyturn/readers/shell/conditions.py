@@ -38,7 +38,7 @@ def _expression(node: dict[str, Any], words: Words, depth: int) -> list[str | Wo
     if kind == "Word":
         return ["-n", words.single(node)]
     if kind == "ParenTest":
-        return ["(", *_expression(node["X"], words, depth + 1), ")"]
+        return _expression(node["X"], words, depth + 1)  # every operator below brackets its own operands
     operator = node.get("Op")
     if kind == "UnaryTest" and operator == "!":
         return ["!", "(", *_expression(node["X"], words, depth + 1), ")"]
