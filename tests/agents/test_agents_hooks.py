@@ -107,6 +107,21 @@ def test_a_denied_action_does_not_run_and_the_model_hears_why(
     assert keyturn.entries("permit.consumed", start) == []
 
 
+def test_a_held_action_outlives_the_server(keyturn: KeyturnServer, agent: MakeAgent) -> None:
+    start = keyturn.size
+    one = wired(keyturn, agent("codex"))
+    run = one.start(script(HELD))
+    before = keyturn.waiting()
+    keyturn.stop()
+    keyturn.start()
+    request = keyturn.waiting()
+    assert request["id"] == before["id"]
+    keyturn.approve(request)
+    run.end()
+    assert proof(one) == "RAN\n", run.said
+    assert len(keyturn.entries("permit.consumed", start)) == 1
+
+
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_file_written_by_the_clients_own_tool_is_asked_about_with_its_bytes(
     name: str, keyturn: KeyturnServer, agent: MakeAgent

@@ -7,6 +7,7 @@ their own (`kill`, `exec`, loops without end) are not run at all.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tempfile
@@ -30,18 +31,17 @@ def can_be_run(script: str) -> bool:
 
 def executed(script: str) -> list[str]:
     """Every argv that bash tried to execute, quoted as `printf %q` does, sorted."""
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
-        text = f"exec 9>&{log.fileno()}\n{_HANDLER}{script}\n"
-        try:
-            subprocess.run(
-                ["bash", "--noprofile", "--norc", "-c", text],
-                cwd=folder, env={"HOME": "/home/dev"}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, timeout=10, pass_fds=(log.fileno(),), check=False,
-            )  # fmt: skip
-        except (subprocess.TimeoutExpired, ValueError):
-            return []
-        log.seek(0)
-        return sorted(entry.decode("utf-8", "replace").strip() for entry in log.read().split(b"\0") if entry)
+    reading, writing = os.pipe()
+    with tempfile.TemporaryDirectory() as folder, os.fdopen(reading, "rb") as log:
+        text = f"exec 9>&{writing} {writing}>&-\n{_HANDLER}{script}\n"
+        child = subprocess.Popen(
+            ["bash", "--noprofile", "--norc", "-c", text], cwd=folder, env={"HOME": "/home/dev"}, pass_fds=(writing,),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(writing)
+        entries = log.read().split(b"\0")  # ends when the last process started by the script has ended
+        child.wait(timeout=20)
+        return sorted(entry.decode("utf-8", "replace").strip() for entry in entries if entry)
 
 
 def unquoted(entry: str) -> list[str]:

@@ -70,7 +70,7 @@ def test_an_option_that_is_not_described_is_not_understood() -> None:
             assert not read_shell(f"{name} --frobnicate-everything=1", AROUND).complete, name
 
 
-_LONG = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]+)(\[?=)?")
+_LONG = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]+)(\[?=| (?=[A-Z]))?")
 _COREUTILS = [
     "base64", "basename", "cat", "comm", "cp", "cut", "date", "df", "diff", "dirname", "du", "expand", "fmt", "fold", "grep",
     "gzip", "head", "id", "install", "join", "ln", "ls", "mkdir", "mktemp", "mv", "nl", "nproc", "od", "paste", "patch",
@@ -105,6 +105,6 @@ def test_options_take_values_as_the_program_itself_says(name: str) -> None:
         if known is None or len(values) != 1:
             continue
         compared += 1
-        required = values.pop() == "="
+        required = values.pop() in ("=", " ")
         assert (known.value(option) == "required") == required, f"{name} {option}"
     assert compared or not grammar.options

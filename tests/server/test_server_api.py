@@ -321,3 +321,24 @@ def test_surroundings_can_not_be_used_to_make_keyturns_own_files_harmless(server
     answer = client.ask(wire.Authorize(9, action, Surroundings("/", "/", "/")))
     assert answer.outcome is not None
     assert answer.outcome.verdict == "refuse"
+
+
+def test_a_process_on_the_socket_can_not_say_whose_agent_it_is(server: Process, dana: Api) -> None:
+    """An agent that names somebody else as its human would make its own human an eligible approver."""
+    client = GateClient(server.home)
+    for human in (None, Human("riley", "declared")):
+        action = Action(Shell("rm -r x"), Attribution(Agent("a"), human), client.gate, client.session, "/srv/project")
+        answer = client.ask(wire.Authorize(9, action, Surroundings("/srv/project", "/srv/project", "/home/dana")))
+        assert answer.outcome is not None
+        view = dana.call("GET", f"/v1/requests/{answer.outcome.request}")[1]
+        assert view["attribution"]["human"]["person"] == "dana"
+        assert view["may_decide"]
+
+
+def test_a_process_on_the_socket_can_not_raise_its_own_assurance(server: Process) -> None:
+    client = GateClient(server.home)
+    gate = Gate("test", "credentialed")
+    action = Action(Shell("ls"), Attribution(Agent("a")), gate, client.session, "/srv/project")
+    answer = client.ask(wire.Authorize(9, action, Surroundings("/srv/project", "/srv/project", "/home/dana")))
+    assert answer.error is not None
+    assert answer.error["code"] == "input.malformed"

@@ -67,11 +67,11 @@ class World:
                 await pump
             service.core.ledger.close()
 
-    async def session(self, service: Keyturn, client_session: str = "") -> str:
-        """A session of Dana's agent."""
+    async def session(self, service: Keyturn, client_session: str = "", *, known: bool = True) -> str:
+        """A session of Dana's agent, or of nobody known."""
         opened = await service.open_session(
             agent=Agent("claude-code", "claude-code", "2.1"),
-            human=Human("dana", "os-uid", os.getuid()),
+            human=Human("dana", "os-uid", os.getuid()) if known else None,
             gate=GATE,
             cwd=str(self.work),
             client_session=client_session,

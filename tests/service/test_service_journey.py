@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from service_world import ALLOWED, GATE, HELD, World, decide, person, types
 
+from keyturn.actions import Gate, Human
 from keyturn.approvals import permit as permits
 from keyturn.approvals.errors import DecisionRefused, OtherBytes, RequestEnded
 from keyturn.errors import KeyturnError
 from keyturn.ledger.entries import Draft
-from keyturn.service.errors import NotClaimable, ReceiptRepeated, SessionClosed
+from keyturn.service.errors import NotClaimable, ReceiptRepeated, SessionClosed, UnknownSession
 from keyturn.service.keyturn import Keyturn
 from keyturn.service.model import Receipt
 
@@ -236,6 +238,7 @@ def test_attribution_is_recorded_whole_and_what_is_missing_is_named(world: World
         assert whole["instruction"]["text"] == "tidy up"
         assert whole["reasoning"]["text"] == "because"
         assert whole["missing"] == []
+        session = await world.session(service, known=False)
         bare = world.action(session, ALLOWED)
         bare = type(bare)(
             bare.content, type(bare.attribution)(bare.attribution.agent), GATE, session, cwd=bare.cwd
@@ -337,5 +340,23 @@ def test_a_workspace_tightens_the_policy_and_can_not_loosen_it(world: World) -> 
         assert refused.value.code == "policy.invalid"
         (rules / "strict.cedar").unlink()
         assert (await verdict(ALLOWED), await verdict(HELD)) == ("run", "hold")
+
+    world.play(story)
+
+
+def test_nobody_acts_in_a_session_of_another_gate_or_another_human(world: World) -> None:
+    async def story(service: Keyturn) -> None:
+        session = await world.session(service)
+        mine = world.action(session, ALLOWED)
+        assert (await service.authorize(mine, world.around)).verdict == "run"
+        others = (
+            msgspec.structs.replace(mine, gate=Gate("hooks:other@here", "cooperative")),
+            msgspec.structs.replace(
+                mine, attribution=msgspec.structs.replace(mine.attribution, human=Human("sam", "declared"))
+            ),
+        )
+        for other in others:
+            with pytest.raises(UnknownSession):
+                await service.authorize(other, world.around)
 
     world.play(story)

@@ -97,10 +97,11 @@ def verify(
     """Recompute everything, from a home or from an exported folder DIR. Exit 0 intact, 7 damaged."""
     from keyturn.ledger.verify import verify as verify_log
 
-    if folder is None:
-        verdict = verified(home_of(home_path), leaves_only=leaves_only)
-    else:
-        verdict = verify_log(folder, key, leaves_only=leaves_only)
+    verdict = (
+        verified(home_of(home_path), leaves_only=leaves_only)
+        if folder is None
+        else verify_log(folder, key, leaves_only=leaves_only)
+    )
     if as_json:
         click.echo(to_json(verdict))
     elif verdict.intact:

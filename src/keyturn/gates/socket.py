@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from keyturn.actions import Action, Gate
 from keyturn.errors import KeyturnError, Malformed, TooLarge
 from keyturn.gates import protocol as wire
 from keyturn.gates.hooks.model import HookAnswer, HookCall
@@ -106,9 +107,9 @@ class GateConnection(asyncio.Protocol):
         service = self._service
         match ask:
             case wire.Authorize():
-                return wire.Answer(
-                    ask.id, outcome=await service.authorize(ask.action, ask.around, consume=ask.consume)
-                )
+                action = self._attributed(ask.action)
+                outcome = await service.authorize(action, ask.around, consume=ask.consume)
+                return wire.Answer(ask.id, outcome=outcome)
             case wire.Wait():
                 return wire.Answer(ask.id, request=await service.wait(ask.request, ask.timeout))
             case wire.Claim():
@@ -129,8 +130,14 @@ class GateConnection(asyncio.Protocol):
                 return wire.Answer(ask.id, request=request)
         return wire.Answer(ask.id)
 
+    def _attributed(self, action: Action) -> Action:
+        """*action* with the human whom the kernel knows at the other end, whoever the message names (promise 6)."""
+        _require_provable(action.gate)
+        who = msgspec.structs.replace(action.attribution, human=self._service.human_of(self._peer))
+        return msgspec.structs.replace(action, attribution=who)
+
     async def _open_session(self, ask: wire.OpenSession) -> Any:
-        # The human is who the kernel says is at the other end, not who the message says.
+        _require_provable(ask.gate)
         return await self._service.open_session(
             agent=ask.agent,
             human=self._service.human_of(self._peer),
@@ -149,6 +156,12 @@ class GateConnection(asyncio.Protocol):
     def _close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+def _require_provable(gate: Gate) -> None:
+    """What asks over this socket is a process of the user's: it can't declare itself more than cooperative."""
+    if gate.assurance not in ("advisory", "cooperative"):
+        raise Malformed(f"A gate on this socket is advisory or cooperative, it can't declare itself {gate.assurance}.")
 
 
 def _peer_of(sock: socket.socket | None) -> Peer:

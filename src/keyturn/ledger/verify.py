@@ -177,8 +177,8 @@ class _Verification:
 
     def _head(self, signed: str | None, key: VerifierKey | None) -> Checkpoint:
         if signed is None:
-            if self.source.first() is not None:
-                self.problem("checkpoint.missing", CHECKPOINT, "There are entries but no checkpoint.")
+            if isinstance(self.source, FolderSource) or self.source.first() is not None:
+                self.problem("checkpoint.missing", CHECKPOINT, "There is no checkpoint.")
             return Checkpoint("", 0, Tree().root)
         try:
             head = checkpoint.read_unverified(signed)

@@ -28,7 +28,7 @@ from keyturn.service.errors import (
 )
 from keyturn.service.model import Outcome, Permit, Receipt
 from keyturn.service.projections import waiting_key
-from keyturn.service.sessions import require_open
+from keyturn.service.sessions import require_open, require_own
 
 
 class PermitUnknown(permits.PermitRefused):
@@ -88,10 +88,11 @@ async def _record(
         opened["policy"] = core.policy.digest
         drafts.append(Draft("request.opened", opened, session=action.session))
     reused: list[str] = []
+    human = action.attribution.human.person if action.attribution.human else None
 
     def plan(rows: Rows) -> Sequence[Draft]:
         reused.clear()  # a plan may be run again, so it starts from nothing each time
-        require_open(rows, action.session)
+        require_own(rows, action.session, action.gate.name, human)
         if request_id:
             # Two identical proposals at the same moment are one request: the second finds the first here.
             first = rows.row("waiting", waiting_key(action.session, digest))

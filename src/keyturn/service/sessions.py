@@ -105,6 +105,14 @@ def require_open(rows: Rows, session: str) -> dict[str, Any]:
     return row
 
 
+def require_own(rows: Rows, session: str, gate: str, human: str | None) -> None:
+    """Nobody acts in a session of another gate or another human. Raises `UnknownSession`, `SessionClosed`."""
+    row = require_open(rows, session)
+    opened_for = row["human"]["person"] if row.get("human") else None
+    if row["gate"]["name"] != gate or opened_for != human:
+        raise UnknownSession(f"The session {session} is another gate's or another person's.")
+
+
 def view(core: Core, session: str) -> SessionView:
     """The session as shown. Raises `UnknownSession`."""
     row = core.ledger.row("session", session)

@@ -17,6 +17,7 @@ from keyturn.gates.hooks.dialects import Dialect
 from keyturn.gates.hooks.model import HookEvent
 from keyturn.gates.hooks.payload import cut
 
+FIRST_TAIL = 64 * 1024
 TAIL = 512 * 1024
 PATIENCE = 0.25
 PAUSE = 0.02
@@ -31,13 +32,15 @@ async def stated(dialect: Dialect, event: HookEvent, uid: int, home: str) -> Tex
         return None
     clock = asyncio.get_running_loop().time
     until = clock() + PATIENCE
+    size = FIRST_TAIL
     while True:
-        found = dialect.reasoning(records(await asyncio.to_thread(files.tail, path, uid, TAIL)), event)
+        found = dialect.reasoning(records(await asyncio.to_thread(files.tail, path, uid, size)), event)
         if found is not None:
-            return Text(cut(found), "transcript")
+            return Text(cut(found), "transcript") if found else None
         if clock() + PAUSE > until:
             return None
         await asyncio.sleep(PAUSE)
+        size = TAIL
 
 
 def records(data: bytes) -> list[dict[str, Any]]:

@@ -106,6 +106,8 @@ class Lowering:
         kind = node["Type"]
         if kind == "TimeClause" and not in_pipeline:
             only(node, "Stmt")
+            if not node.get("Stmt"):
+                raise NotUnderstood("time without a command", span_of(node))
             return Time(self._statement(node["Stmt"]))
         method = getattr(self, f"_{kind}", None)
         if method is None:

@@ -18,5 +18,7 @@ def understand(script: str, dialect: str = "bash") -> Sequence | Unread:
         return Lowering(script.encode(), dialect).script(parse(script, dialect))
     except NotUnderstood as error:
         return Unread(error.span[0], error.span[1], error.why)
+    except (KeyError, TypeError):
+        return Unread(0, len(script.encode()), "The parser's tree has a shape that is not described")
     except RecursionError:
         return Unread(0, len(script.encode()), "The script is nested too deeply to be read")

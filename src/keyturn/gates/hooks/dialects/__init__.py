@@ -50,7 +50,8 @@ class Dialect(Struct, frozen=True):
     client's words. `unit` is that of the client's timeouts. `grants`: Keyturn's *allow* can be the only grant, so
     that a gate that says nothing ends as a denial. `can_rewrite`: the script that was read can replace the one
     proposed. `max_wait`: seconds the client waits for an answer. `holes`: what this client does without asking.
-    `reasoning` finds the stated reasoning for a call among the last records of the client's transcript;
+    `reasoning` finds the stated reasoning for a call among the last records of the client's transcript: None means
+    that the call isn't there yet, an empty text that it is there and nothing was said;
     `transcript` says where that lies when the hook doesn't (given the event and the user's home).
     `loads` are the files that make the agent what it is, as glob patterns below the work folder or `~/`.
     `wiring` are the files and folders whose change would unhook the gate: policy knows them as Keyturn's own.

@@ -215,8 +215,7 @@ def reasoning(records: Sequence[dict[str, Any]], event: HookEvent) -> str | None
         for block in other["content"]
         if isinstance(block, dict) and block.get("type") in ("thinking", "text")
     ]
-    words = "\n\n".join(text for text in told if isinstance(text, str) and text.strip())
-    return words or None
+    return "\n\n".join(text for text in told if isinstance(text, str) and text.strip())
 
 
 def _message(record: dict[str, Any]) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def reasoning(records: Sequence[dict[str, Any]], event: HookEvent) -> str | None
         if kind == "message" and item.get("role") != "assistant":
             break
         told = [*_words(item), *told]
-    return "\n\n".join(told) or None
+    return "\n\n".join(told)
 
 
 def _words(item: dict[str, Any]) -> list[str]:

@@ -204,7 +204,7 @@ def reasoning(records: Sequence[dict[str, Any]], event: HookEvent) -> str | None
         ):
             continue
         said = [data.get("reasoningText"), data.get("content")]
-        return "\n".join(part for part in said if isinstance(part, str) and part.strip()) or None
+        return "\n".join(part for part in said if isinstance(part, str) and part.strip())
     return None
 
 

@@ -158,7 +158,7 @@ def reasoning(records: Sequence[dict[str, Any]], event: HookEvent) -> str | None
         if record.get("type") == "gemini" and not record.get("toolCalls"):
             thoughts = [t.get("description") for t in record.get("thoughts") or () if isinstance(t, dict)]
             texts = [*thoughts, record.get("content")]
-            return "\n\n".join(text for text in texts if isinstance(text, str) and text.strip()) or None
+            return "\n\n".join(text for text in texts if isinstance(text, str) and text.strip())
     return None
 
 
