@@ -15,7 +15,11 @@ import pytest
 from docs_console import Mismatch, Reader, Said, blocks, pattern
 
 ROOT = Path(__file__).parents[2]
-FEWEST = {"README.md": 12, "docs/tutorial/first-held-action.md": 10}
+FEWEST = {
+    "README.md": 15,
+    "docs/tutorial/first-held-action.md": 20,
+    "docs/how-to/verify-with-third-party-tools.md": 9,
+}
 """Commands that at least have to be run: a tour that lost its marks would pass by running nothing."""
 
 
@@ -62,7 +66,7 @@ def every_recorded_field_is_documented(reader: Reader) -> None:
         m[1]: m[2] for m in re.finditer(r"^### (\S+)\n(.*?)(?=^### |\Z)", page, re.DOTALL | re.MULTILINE)
     }
     recorded = [json.loads(line) for line in reader.output("keyturn ledger log -n 10000 --json").splitlines()]
-    assert len({entry["type"] for entry in recorded}) >= 8
+    assert len({entry["type"] for entry in recorded}) >= 3
     unknown = {
         f"{entry['type']}: {name}"
         for entry in recorded

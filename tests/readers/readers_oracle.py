@@ -19,7 +19,7 @@ PATH=/nonexistent; set -r
 """
 _LEFT_OUT = re.compile(
     r"\bkill|\bexec|\bwhile|\buntil|/dev/|\bcoproc|\bfc\b|\bhistory|\bsuspend|\bread|\bmapfile|\bselect|\bbind|/bin|\btrap|"
-    r"\bhash|\benable|\bsource|^\s*\.|[;&|]\s*\.|\bset\b|\bcommand|\beval|\bunset|\btimeout|\bulimit|;;|\bfor \(\("
+    r"\bhash|\benable|\bsource|^\s*\.|[;&|]\s*\.|\bset\b|\$\$|\bcommand|\beval|\bunset|\btimeout|\bulimit|;;|\bfor \(\("
 )
 _DYNAMIC = re.compile(r"[$*?\[…`{]|/dev/fd/|^~")
 
@@ -32,7 +32,9 @@ def can_be_run(script: str) -> bool:
 def executed(script: str) -> list[str]:
     """Every argv that bash tried to execute, quoted as `printf %q` does, sorted."""
     reading, writing = os.pipe()
-    with tempfile.TemporaryDirectory() as folder, os.fdopen(reading, "rb") as log:
+    folder = os.path.join(tempfile.gettempdir(), "keyturn-oracle")
+    os.makedirs(folder, exist_ok=True)
+    with os.fdopen(reading, "rb") as log:
         text = f"exec 9>&{writing} {writing}>&-\n{_HANDLER}{script}\n"
         child = subprocess.Popen(
             ["bash", "--noprofile", "--norc", "-c", text], cwd=folder, env={"HOME": "/home/dev"}, pass_fds=(writing,),
@@ -41,7 +43,8 @@ def executed(script: str) -> list[str]:
         os.close(writing)
         entries = log.read().split(b"\0")  # ends when the last process started by the script has ended
         child.wait(timeout=20)
-        return sorted(entry.decode("utf-8", "replace").strip() for entry in entries if entry)
+        shown = [entry.decode("utf-8", "replace").removesuffix(" ") for entry in entries if entry]
+        return sorted(re.sub(r"/dev/fd/[0-9]+", "/dev/fd/63", entry) for entry in shown)
 
 
 def unquoted(entry: str) -> list[str]:

@@ -31,6 +31,7 @@ from keyturn.ledger.storage import StoredEntry
 VERSION = 1
 SALT_BYTES = 16
 SALT_CHARACTERS = 22
+_SALT_STEP = 24
 DIGEST_CHARACTERS = 43
 MAX_NAME = 64
 MAX_SESSION = 128
@@ -133,22 +134,32 @@ def _disclose(
         return {}, [], []
     fields: dict[str, Any] = {}
     parts = []
-    fresh = salts(SALT_BYTES * len(given))
+    quoted = [_names.get(name) or _name(name) for name in given]
+    fresh = _salt_texts(salts(SALT_BYTES * len(given)), len(given))
     at = 0
-    for name, value in given.items():
-        quoted = _names.get(name) or _name(name)
-        plain, data = values.normal(value)
+    for name, quoted_name, (plain, data) in zip(given, quoted, values.normal_members(given), strict=True):
         if len(data) > MAX_FIELD_BYTES:
             plain, data = _outside(data, blobs)
         fields[name] = plain
-        salt = _b64(fresh[at : at + SALT_BYTES], newline=False)[:SALT_CHARACTERS].translate(URLSAFE)
-        at += SALT_BYTES
-        parts.append(_b64(b'["' + salt + b'",' + quoted + b"," + data + b"]", newline=False).rstrip(b"="))
+        salt = fresh[at : at + SALT_CHARACTERS]
+        at += _SALT_STEP
+        parts.append(_b64(b'["%b",%b,%b]' % (salt, quoted_name, data), newline=False).rstrip(b"="))
     # one translate for all: neither a quote nor a comma is touched by it
     raw = b",".join(parts).translate(URLSAFE)
     digests = [_b64(sha256(part).digest(), newline=False)[:DIGEST_CHARACTERS] for part in raw.split(b",")]
     sorted_digests = sorted(b",".join(digests).translate(URLSAFE).split(b","))
     return fields, raw.decode("ascii").split(","), sorted_digests
+
+
+def _salt_texts(fresh: bytes, count: int) -> bytes:
+    """All salts in base64url with one call: each lies at a multiple of 24 characters and is 22 long.
+
+    16 bytes followed by two zero bytes are 24 characters, of which the first 22 are the encoding of the 16.
+    """
+    spaced = bytearray(18 * count)
+    for at in range(SALT_BYTES):
+        spaced[at::18] = fresh[at::SALT_BYTES]
+    return _b64(spaced, newline=False).translate(URLSAFE)
 
 
 def _outside(data: bytes, blobs: dict[str, bytes]) -> tuple[dict[str, Any], bytes]:

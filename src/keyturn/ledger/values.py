@@ -9,6 +9,7 @@ JSON and copies it; whatever that call does not accept goes the exact way throug
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Union
 
 import msgspec
@@ -55,6 +56,19 @@ def normal(value: Any) -> tuple[Any, bytes]:
         return plain, data
     data = canonical.dumps(value)
     return _decode(data), data
+
+
+def normal_members(members: Mapping[str, Any]) -> list[tuple[Any, bytes]]:
+    """`normal` of each member's value, in order: one check for all when all are plain. Raises `NotCanonical`."""
+    try:
+        plain = _convert({"value": members}, _Plain).value
+        encoded = [(value, _ENCODE(value)) for value in plain.values()]
+    except (msgspec.ValidationError, UnicodeEncodeError, RecursionError):
+        return [normal(value) for value in members.values()]
+    if all(data.isascii() for _, data in encoded):
+        return encoded
+    given = members.values()
+    return [pair if pair[1].isascii() else normal(value) for pair, value in zip(encoded, given, strict=True)]
 
 
 def decode(data: bytes) -> Any:

@@ -91,11 +91,6 @@ class Keyturn:
         fields = {"gate": gate, "client": client, "stopped": stopped, "how": how}
         await self.core.ledger.append([Draft("probe.result", fields)])
 
-    async def gate_started(self, gate: Gate, client: str) -> None:
-        """Record that a gate began to answer, with its assurance level."""
-        fields = {"name": gate.name, "assurance": gate.assurance, "version": gate.version, "client": client}
-        await self.core.ledger.append([Draft("gate.started", fields)])
-
     # --- people ------------------------------------------------------------------------------------------------
 
     async def decide(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -17,9 +18,9 @@ from keyturn.approvals.requirement import parse_requirement
 from keyturn.approvals.standing import progress
 from keyturn.approvals.statement import display_digest, make_statement, statement_digest
 from keyturn.identity import Person, Roster
+from keyturn.ledger import Lagged
 from keyturn.ledger.entries import Draft, Entry, Rows
 from keyturn.policy.decision import Decision, Obligations
-from keyturn.service import words
 from keyturn.service.core import Core, person_of
 from keyturn.service.errors import UnknownRequest
 from keyturn.service.model import ApprovalView, Choice, RequestView, StageView
@@ -340,16 +341,17 @@ def wake_all(core: Core) -> None:
 
 async def changes(core: Core) -> AsyncIterator[Row]:
     """Every entry as it lands, in short."""
-    async for entry in core.ledger.subscribe():
-        change: Row = {"index": entry.index, "type": entry.type, "session": entry.session, "time": entry.time}
-        request = entry.fields.get("id") if entry.type == "request.opened" else entry.fields.get("request")
-        if request:
-            change["request"] = request
-            row = core.ledger.row("request", request)
-            change["state"] = row["state"] if row else ""
-        yield change
+    async with core.ledger.subscribe() as entries:
+        with contextlib.suppress(Lagged):  # a reader too slow for its queue: the stream ends, and it asks again
+            async for entry in entries:
+                yield _change(core, entry)
 
 
-def agent_words(core: Core, request: str) -> str:
-    """What the agent is told about an ended request."""
-    return words.ended(required(core, request))
+def _change(core: Core, entry: Entry) -> Row:
+    change: Row = {"index": entry.index, "type": entry.type, "session": entry.session, "time": entry.time}
+    request = entry.fields.get("id") if entry.type == "request.opened" else entry.fields.get("request")
+    if request:
+        change["request"] = request
+        row = core.ledger.row("request", request)
+        change["state"] = row["state"] if row else ""
+    return change

@@ -47,10 +47,19 @@ async def open_session(
             "definition": definition,
             "pid": pid,
         }
-        return [Draft("session.opened", fields, session=session)]
+        return [*_gate_seen(rows, gate, agent), Draft("session.opened", fields, session=session)]
 
     await core.ledger.append(plan)
     return view(core, found[0] if found else session)
+
+
+def _gate_seen(rows: Rows, gate: Gate, agent: Agent) -> list[Draft]:
+    """An entry when a gate is first seen, or with another version or level. One with a token was enrolled by a person."""
+    known = rows.row("gate", gate.name)
+    now = {"assurance": gate.assurance, "version": gate.version}
+    if known is not None and (known.get("token") or now == {k: known.get(k) for k in now}):
+        return []
+    return [Draft("gate.started", {"name": gate.name, **now, "client": agent.client})]
 
 
 async def close_session(core: Core, session: str, why: str) -> SessionView:

@@ -31,18 +31,6 @@ def outcome(decision: Decision, request: str | None, seconds: int) -> str:
     )
 
 
-def ended(row: dict[str, Any]) -> str:
-    """What an agent is told when its request ended without approval."""
-    state, why = row["state"], row.get("ended_why", "")
-    if state == "denied":
-        return f"denied by {why or 'a reviewer'}. Nothing ran. Do not retry; take the reason into account."
-    if state == "expired":
-        return "expired: nobody approved it in time. Nothing ran. Ask the human before asking again."
-    if state == "withdrawn":
-        return f"withdrawn. {why} Nothing ran."
-    return f"{state}. {why} Nothing ran."
-
-
 def approved(row: dict[str, Any]) -> str:
     """Who turned the keys."""
     people = ", ".join(a["person"] for a in row["approvals"] if a["choice"] == "approve")

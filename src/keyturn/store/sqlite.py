@@ -60,8 +60,8 @@ class SqliteStore:
     # Opening
 
     def _open_writer(self) -> sqlite3.Connection:
-        fresh = not self.path.exists() or self.path.stat().st_size == 0
         try:
+            fresh = not self.path.exists() or self.path.stat().st_size == 0
             if fresh:
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             elif not os.access(self.path, os.W_OK):
@@ -88,7 +88,11 @@ class SqliteStore:
         return connection
 
     def _open_reader(self) -> None:
-        if not self.path.is_file():
+        try:
+            present = self.path.is_file()
+        except OSError as error:
+            raise StoreUnreadable(f"{self.path}: {error.strerror}.") from error
+        if not present:
             raise StoreMissing(f"There is no ledger at {self.path}.")
         try:
             self._check_version(self._reader())

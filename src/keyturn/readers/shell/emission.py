@@ -161,7 +161,14 @@ class Emission:
         if static:
             text = "".join(part.value for part in word.parts if isinstance(part, Text))
             return quote(text, name)
-        return "".join(self._part(part) for part in word.parts)
+        pieces: list[str] = []
+        for before, part in zip((None, *word.parts), word.parts, strict=False):
+            if isinstance(before, Home) and isinstance(part, Text) and part.value.startswith("/"):
+                # The slash that ends a tilde prefix must not be quoted (XCU 2.6.1).
+                pieces.append("/" + (quote(part.value[1:]) if part.value[1:] else ""))
+            else:
+                pieces.append(self._part(part))
+        return "".join(pieces)
 
     def _part(self, part: Part) -> str:
         if isinstance(part, Text):
