@@ -6,6 +6,7 @@ nothing but the scripted model in it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,29 @@ def test_a_hook_that_crashes_lets_nothing_run(
     finally:
         mended(keyturn)
     assert proof(one) is None, run.said
+
+
+@pytest.mark.parametrize("name", ["claude-code", "gemini"])
+def test_a_hook_wired_without_care_lets_a_crash_run(
+    name: str, keyturn: KeyturnServer, agent: MakeAgent
+) -> None:
+    """The control: the same crash, without what the installer puts around the hook process, and with the tool granted."""
+    one = wired(keyturn, agent(name))
+    path = one.home / {"claude-code": ".claude/settings.json", "gemini": ".gemini/settings.json"}[name]
+    settings = json.loads(path.read_text())
+    for groups in settings["hooks"].values():
+        for handler in (handler for group in groups for handler in group["hooks"]):
+            handler.pop("onFailure", None)
+            if name == "gemini":
+                handler["command"] = f"/usr/bin/python3 -I -S {hook_file(keyturn)}"
+    path.write_text(json.dumps(settings))
+    one.options = ["--allowedTools", "Bash"] if name == "claude-code" else []
+    broken(keyturn, CRASHES["crash"])
+    try:
+        run = one.ran(script(RUNS))
+    finally:
+        mended(keyturn)
+    assert proof(one) == "RAN\n", run.said
 
 
 @pytest.mark.parametrize("name", CLIENTS)

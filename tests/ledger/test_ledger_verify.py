@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -444,3 +445,22 @@ def test_verifying_beside_a_live_writer_accuses_nobody(home: Home) -> None:
         assert verdict.intact, verdict.problems
     store.close()
     assert ledger.size > 300
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not on PATH")
+def test_the_readme_s_commands_verify_the_checkpoint_with_openssl_alone(
+    written: tuple[Path, str], tmp_path: Path
+) -> None:
+    base = tmp_path / "export"
+    shutil.copytree(written[0] / "export", base)
+    commands = (
+        (base / "README.txt")
+        .read_text()
+        .partition("with OpenSSL 3")[2]
+        .partition("\n")[2]
+        .partition("\n\n")[0]
+    )
+    for change, output in (("", "Successfully"), ("1s/ledger/lodger/", "Failure")):
+        subprocess.run(["sed", "-i", change, "checkpoint"], cwd=base, check=True)
+        ran = subprocess.run(["sh", "-c", commands], cwd=base, capture_output=True, text=True)
+        assert output in ran.stdout + ran.stderr

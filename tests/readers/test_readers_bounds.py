@@ -167,7 +167,7 @@ def test_a_reading_seen_before_comes_from_memory_and_memory_is_bounded() -> None
 def test_many_threads_may_read_at_once() -> None:
     seen: list[bool] = []
     threads = [
-        threading.Thread(target=lambda n=n: seen.append(read(Shell(f"ls a{n % 5}"), AROUND).complete))  # type: ignore[misc]
+        threading.Thread(target=lambda n=n: seen.append(read(Shell(f"ls a{n % 5}"), AROUND).complete))
         for n in range(20)
     ]
     for thread in threads:

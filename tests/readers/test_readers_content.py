@@ -94,9 +94,11 @@ def test_a_body_sends_whatever_the_method_says() -> None:
     "url",
     [
         "https://good.org@evil.org/", "https://good.org:pw@evil.org/", "file:///etc/passwd", "ftp://example.org/", "//example.org/",
-        "https:///x", "https://exa mple.org/", "https://example.org\\@evil.org/", "https://ex\u0430mple.org/", "https://xn--exmple-4nf.org/",
+        "https:///x", "https://exa mple.org/", "https://example.org\\@evil.org/",
+        "https://ex\u0430mple.org/", "https://xn--exmple-4nf.org/",
         "https://example.org/\n", "https://example.org/\u202e", "http://0x7f.1/", "http://2130706433/", "http://0177.0.0.1/", "http://127.1/",
-        "https://example.org:99999/", "https://example.org:0/", "https://[::1/", "https://[::1]x/", "https://-evil.org/", "https://a..b/", "",
+        "https://example.org:99999/", "https://example.org:0/", "https://[::1/", "https://[::1]x/",
+        "https://-evil.org/", "https://a..b/", "",
         "javascript:alert(1)", "https://example.org" + "/a" * 5000, "HTTPS://example.org/", "https://example.org%2f@evil.org/", "https://1.2.3.4.5/",
     ],
 )  # fmt: skip

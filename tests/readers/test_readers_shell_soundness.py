@@ -15,8 +15,10 @@ from keyturn.readers import READER_FAILED, read_afresh, read_shell
 
 _HOSTILE = [(kind, command) for kind, commands in HOSTILE.items() for command in commands]
 _FRAGMENTS = [
-    ";rm x", "$(rm x)", "`rm x`", "\nrm x\n", "&& rm x", "| rm x", "& rm x", '"', "'", "\\", "\\\n", "#", " # ", "$", "${v:-$(rm x)}",
-    "<(rm x)", "{a,b}", "(", ")", "{ ", "}", "<<E\n", "$'\\n'", "~", "*", "!", "$((1))", "<<<", "\t", "||", ";;", "=", "a=$(rm y) ", "|&", "if ",
+    ";rm x", "$(rm x)", "`rm x`", "\nrm x\n", "&& rm x", "| rm x", "& rm x", '"', "'", "\\", "\\\n", "#", " # ", "$",
+    "${v:-$(rm x)}",
+    "<(rm x)", "{a,b}", "(", ")", "{ ", "}", "<<E\n", "$'\\n'", "~", "*", "!", "$((1))", "<<<",
+    "\t", "||", ";;", "=", "a=$(rm y) ", "|&", "if ",
     " then ", "; fi", "time ", "[[ ", " ]]", "&", "\"$(rm x)\"", "'$(rm x)'", "\\$(rm x)", "$\"a\"",
 ]  # fmt: skip
 
@@ -161,3 +163,71 @@ def test_without_its_parser_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> 
     assert "shfmt" in reading.sentence
     monkeypatch.setattr(parser, "parser_path", lambda: "/nonexistent/shfmt")
     assert not read_shell("ls", AROUND).complete
+
+
+@pytest.mark.parametrize(
+    ("command", "zone"),
+    [
+        ("cd /tmp/x && npm test", "temporary"),
+        ("make -C /tmp/x test", "temporary"),
+        ("make -f /tmp/x.mk test", "temporary"),
+        ("python /tmp/x.py", "temporary"),
+        ("cd $x && make", "unknown"),
+        ("git -C /opt/x status", "system"),
+        ("cd ../other; pytest", "outside"),
+        ("/home/dev/bin/tool", "home"),
+    ],
+)
+def test_code_from_outside_the_workspace_is_not_the_projects_code(command: str, zone: str) -> None:
+    keys = {effect.key for effect in read_shell(command, AROUND).effects}
+    assert f"executes:{zone}" in keys
+
+
+def test_code_of_the_workspace_is_only_that() -> None:
+    """Negative control of the test above."""
+    for command in ("npm test", "make -C sub test", "python x.py", "git -C sub status", "./tool"):
+        executes = {e.key for e in read_shell(command, AROUND).effects if e.verb == "executes"}
+        assert executes <= {"executes:code"}, command
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["make -f - x", "python - <<E\nx\nE", "python3 <<E\nx\nE", "bash <<E\nls\nE", "sh -s < f", "node < f"],
+)
+def test_code_that_only_a_pipe_knows_is_not_understood(command: str) -> None:
+    assert not read_shell(command, AROUND).complete
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "f=a; { f=/etc/shadow; false; } || cat $f",
+        "f=a; if f=/etc/shadow; then cat $f; fi",
+        "f=a; if true; then f=/etc/shadow; fi; cat $f",
+        "f=a; [ -n x ] && f=/etc/shadow; cat $f",
+        "f=a; { f=/etc/shadow; }; cat $f",
+        "f=a; for x in 1 2; do cat $f; f=/etc/shadow; done",
+        "f=a; while cat $f; do f=/etc/shadow; done",
+        "f=a; until f=/etc/shadow; do :; done; cat $f",
+        "f=a; case x in *) f=/etc/shadow;; esac; cat $f",
+        "for f in a; do for f in /etc/shadow; do :; done; cat $f; done",
+        "f=a; f+=/../../../etc/shadow; cat $f",
+        "f=a; time f=/etc/shadow; cat $f",
+        "f=.en; cat ${f}v",
+        "f='a /etc/shadow'; cat $f",
+        "f='*'; cat /etc/$f",
+    ],
+)
+def test_a_variable_is_only_known_where_it_can_have_no_other_value(script: str) -> None:
+    assert not is_benign(read_shell(script, AROUND)), read_shell(script, AROUND).effects
+
+
+def test_a_variable_with_one_possible_value_is_known() -> None:
+    """Negative control of the test above."""
+    for script in (
+        "f=a; cat $f",
+        "f=a && cat $f",
+        "for f in a b; do cat $f; done",
+        "f=a; if true; then cat $f; fi",
+    ):
+        assert is_benign(read_shell(script, AROUND)), script

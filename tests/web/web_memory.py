@@ -167,14 +167,14 @@ class MemoryService:
 
     def _for(self, view: RequestView, viewer: Person | None) -> RequestView:
         human = (view.attribution.get("human") or {}).get("person")
-        why = ""
+        why = deny = ""
         if view.state != "waiting":
-            why = "This request has ended."
+            why = deny = "This request has ended."
         elif viewer and viewer.id == human:
             why = "You asked for this action, so another person must decide."
         elif viewer and any(a.person == viewer.id for a in view.approvals):
-            why = "You have decided already."
-        return replace(view, may_decide=why)
+            why = deny = "You have decided already."
+        return replace(view, may_decide=why, may_deny=deny)
 
     async def decide(
         self,
@@ -192,8 +192,9 @@ class MemoryService:
             self.fail_next = False
             raise RuntimeError("disk full")
         view = await self.request(request, person)
-        if view.may_decide or digest != view.digest or display != view.display:
-            raise DecisionRefused(view.may_decide or "The digests are not those of this request.")
+        refused = view.may_decide if choice == "approve" else view.may_deny
+        if refused or digest != view.digest or display != view.display:
+            raise DecisionRefused(refused or "The digests are not those of this request.")
         fields = {"request": request, "person": person.id, "choice": choice, "reason": reason}
         entry = self.record("approval.given", fields, view.session)
         given = ApprovalView(person.id, choice, reason, now(), channel, 0, entry.index)

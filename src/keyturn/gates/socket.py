@@ -161,7 +161,9 @@ class GateConnection(asyncio.Protocol):
 def _require_provable(gate: Gate) -> None:
     """What asks over this socket is a process of the user's: it can't declare itself more than cooperative."""
     if gate.assurance not in ("advisory", "cooperative"):
-        raise Malformed(f"A gate on this socket is advisory or cooperative, it can't declare itself {gate.assurance}.")
+        raise Malformed(
+            f"A gate on this socket is advisory or cooperative, it can't declare itself {gate.assurance}."
+        )
 
 
 def _peer_of(sock: socket.socket | None) -> Peer:

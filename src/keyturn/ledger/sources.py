@@ -19,7 +19,7 @@ CHECKPOINT = "checkpoint"
 VKEY = "log.vkey"
 
 
-class Found(Struct, frozen=True):
+class Found(Struct, frozen=True, gc=False):
     """What was found at one index. `disclosures` is a JSON array; None when they were not asked for or are withheld whole.
 
     `beside` is what the store says of the entry outside its leaf: (time, type, session, n).

@@ -10,7 +10,7 @@ from msgspec import Struct
 from keyturn.ledger.entries import Put
 
 
-class StoredEntry(Struct, frozen=True):
+class StoredEntry(Struct, frozen=True, gc=False):
     """One entry as it lies in the store. `disclosures` is a JSON array of disclosure strings."""
 
     index: int

@@ -318,30 +318,36 @@ class _Verification:
 
     def _entry(self, one: Found) -> None:
         try:
-            header = leaf.read_header(one.leaf) if self.leaves_only else leaf.read_strictly(one.leaf)
+            if self.leaves_only:
+                self._stands(one, leaf.read_place(one.leaf))
+                return
+            header = leaf.read_strictly(one.leaf)
         except KeyturnError as error:
             self.problem(error.code, f"entry {one.index}", error.happened, index=one.index)
             return
-        if header.index != one.index:
-            self._differs("entry.index", one, "its leaf says another index", one.index, header.index)
-        if header.time < self.time:
-            self._differs(
-                "entry.time", one, "it is older than the entry before it", f"≥ {self.time}", header.time
-            )
-        self.time = max(self.time, header.time)
-        if header.session is not None and header.n is not None:
-            n = self.sessions.get(header.session, 0) + 1
-            if header.n != n:
-                self._differs(
-                    "session.number", one, f"its number in session {header.session} is wrong", n, header.n
-                )
-            self.sessions[header.session] = max(header.n, n)
+        self._stands(one, header)
         if one.beside is not None:
             inside = (header.time, header.type, header.session, header.n)
             if one.beside != inside:
                 self._differs("entry.beside", one, "the store says otherwise beside it", inside, one.beside)
-        if not self.leaves_only:
-            self._disclosures(one, header)
+        self._disclosures(one, header)
+
+    def _stands(self, one: Found, at: leaf.Header | leaf.Place) -> None:
+        """Is it at its own index, not before its predecessor, and next in its session?"""
+        if at.index != one.index:
+            self._differs("entry.index", one, "its leaf says another index", one.index, at.index)
+        if at.time < self.time:
+            self._differs(
+                "entry.time", one, "it is older than the entry before it", f"≥ {self.time}", at.time
+            )
+        else:
+            self.time = at.time
+        if at.session is not None and at.n is not None:
+            n = self.sessions.get(at.session, 0) + 1
+            if at.n != n:
+                self._differs("session.number", one, f"its number in session {at.session} is wrong", n, at.n)
+                n = max(n, at.n)
+            self.sessions[at.session] = n
 
     def _differs(self, code: str, one: Found, words: str, expected: object, found: object) -> None:
         self.problem(

@@ -18,7 +18,8 @@ CONFIGURING_NAMES = (
     ".pre-commit-config.yaml", ".gitmodules", ".gitattributes", ".envrc", ".bashrc", ".bash_profile", ".bash_login",
     ".bash_logout", ".profile", ".zshrc", ".zshenv", ".zprofile", ".zlogin", ".gitconfig", ".npmrc", ".pypirc",
     ".pip", "pip.conf", ".inputrc", ".vimrc", ".exrc", ".tmux.conf", ".netrc", "crontab", "authorized_keys",
-    "copilot-instructions.md",
+    "copilot-instructions.md", ".curlrc", ".wgetrc", ".yarnrc", ".yarnrc.yml", ".pythonrc", "sitecustomize.py",
+    "usercustomize.py",
 )  # fmt: skip
 """File names that programs obey wherever they lie."""
 

@@ -18,12 +18,13 @@ from keyturn.errors import KeyturnError
 from keyturn.gates.connection import RemoteService
 from keyturn.gates.drivers.model import Ask, Finished, Observed, Opened, Verdict
 from keyturn.gates.hooks import places, speech
-from keyturn.gates.hooks.authorization import Asking, Authorization
+from keyturn.gates.hooks.authorization import Asking, Authorization, wiring
 from keyturn.gates.hooks.definition import definition
 from keyturn.gates.hooks.dialects import Dialect
 from keyturn.gates.hooks.model import HookEvent, Proposal
 from keyturn.gates.hooks.receipts import receipts
 from keyturn.gates.hooks.runs import Allowed, Run, pair_key
+from keyturn.resources import Surroundings
 from keyturn.service.interface import Service
 from keyturn.service.model import SessionView
 
@@ -55,7 +56,8 @@ class DrivenSession:
         self._uid = os.getuid()
         self._cwd = os.path.realpath(cwd)
         self._run = Run("")
-        self._run.place = places.Place(home, places.workspace(cwd, home))
+        self._run.place = place = places.Place(home, places.workspace(cwd, home))
+        self._run.around = Surroundings(workspace=place.workspace, home=home, protected=wiring(place))
         self._run.parents = parents
         self._verdicts: dict[str, asyncio.Task[Verdict]] = {}
         self._allowed: dict[str, list[tuple[tuple[Proposal, ...], tuple[Allowed, ...]]]] = {}

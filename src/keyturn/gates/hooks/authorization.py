@@ -11,6 +11,7 @@ import os
 import posixpath
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -30,6 +31,7 @@ from keyturn.gates.hooks import files, speech
 from keyturn.gates.hooks.dialects import DIALECTS, Dialect
 from keyturn.gates.hooks.edits import filled
 from keyturn.gates.hooks.model import HookEvent, HookVerdict, Proposal
+from keyturn.gates.hooks.places import Place
 from keyturn.gates.hooks.runs import Allowed, Run
 from keyturn.resources import Surroundings
 from keyturn.service.interface import Service
@@ -86,7 +88,7 @@ class Authorization:
     async def _allowed(self, asking: Asking) -> tuple[Allowed, ...]:
         single = len(asking.event.proposals) == 1
         actions = await self._actions(asking)
-        around = surroundings(asking.run, asking.event.cwd)
+        around = msgspec.structs.replace(asking.run.around, cwd=actions[0].cwd)
         outcomes = [await self._service.authorize(action, around, consume=single) for action in actions]
         for outcome in outcomes:
             if outcome.verdict == "refuse":
@@ -152,7 +154,8 @@ class Authorization:
 
     async def _actions(self, asking: Asking) -> list[Action]:
         event, run = asking.event, asking.run
-        contents = await asyncio.to_thread(resolved, event.proposals, asking.uid)
+        contents = await resolved(event.proposals, asking.uid)
+        cwd = os.path.realpath(event.cwd)
         who = Attribution(
             agent=asking.agent,
             human=run.human,
@@ -167,7 +170,7 @@ class Authorization:
                 attribution=who,
                 gate=asking.gate,
                 session=asking.session,
-                cwd=os.path.realpath(event.cwd),
+                cwd=cwd,
                 call=_part(event.call, number),
             )
             for number, content in enumerate(contents)
@@ -201,25 +204,23 @@ def _rewritten(asking: Asking, allowed: tuple[Allowed, ...]) -> str | None:
     return allowed[0].canonical
 
 
-def surroundings(run: Run, cwd: str) -> Surroundings:
-    """What a reader may know: folders, and what wires the gates of every client. Labels are the service's."""
-    place = run.place
-    wiring = {
-        posixpath.join(place.home, path[2:])
-        if path.startswith("~/")
-        else posixpath.join(place.workspace, path)
-        for name in DIALECTS
-        for path in DIALECTS[name].wiring
-        if (place.home if path.startswith("~/") else place.workspace or path.startswith("/"))
+def wiring(place: Place) -> tuple[str, ...]:
+    """What wires the gates of every client at *place*: policy knows it as Keyturn's own."""
+    roots = {True: place.home, False: place.workspace}
+    paths = [path for name in DIALECTS for path in DIALECTS[name].wiring]
+    found = {
+        posixpath.join(roots[path.startswith("~/")], path.removeprefix("~/"))
+        for path in paths
+        if path.startswith("/") or roots[path.startswith("~/")]
     }
-    return Surroundings(
-        cwd=os.path.realpath(cwd), workspace=place.workspace, home=place.home, protected=tuple(sorted(wiring))
-    )
+    return tuple(sorted(found))
 
 
-def resolved(proposals: tuple[Proposal, ...], uid: int) -> list[Content]:
+async def resolved(proposals: tuple[Proposal, ...], uid: int) -> list[Content]:
     """The contents with symbolic links followed and files digested, as they are now."""
-    return [_resolved(proposal, uid) for proposal in proposals]
+    if any(isinstance(proposal.content, FileEdit) for proposal in proposals):
+        return await asyncio.to_thread(lambda: [_resolved(proposal, uid) for proposal in proposals])
+    return [proposal.content for proposal in proposals]
 
 
 def _resolved(proposal: Proposal, uid: int) -> Content:

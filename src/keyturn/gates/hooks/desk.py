@@ -16,7 +16,7 @@ import logging
 from keyturn.actions import Agent, Gate, Human, Text
 from keyturn.errors import KeyturnError
 from keyturn.gates.hooks import places, speech, transcripts
-from keyturn.gates.hooks.authorization import Asking, Authorization
+from keyturn.gates.hooks.authorization import Asking, Authorization, wiring
 from keyturn.gates.hooks.definition import definition
 from keyturn.gates.hooks.dialects import Dialect, dialect_of
 from keyturn.gates.hooks.model import HookAnswer, HookCall, HookEvent, HookVerdict
@@ -24,6 +24,7 @@ from keyturn.gates.hooks.receipts import receipts
 from keyturn.gates.hooks.rendering import denial
 from keyturn.gates.hooks.runs import MAX_RUNS, Bounded, Pairs, Run, pair_key, pair_keys
 from keyturn.gates.hooks.settings import DeskSettings
+from keyturn.resources import Surroundings
 from keyturn.service.errors import SessionClosed, UnknownSession
 from keyturn.service.interface import Service
 from keyturn.service.model import Peer
@@ -103,6 +104,9 @@ class HookDesk:
 
     async def _open(self, dialect: Dialect, run: Run, event: HookEvent, peer: Peer) -> None:
         run.place = await asyncio.to_thread(places.place, peer.pid, peer.uid, event.cwd)
+        run.around = Surroundings(
+            workspace=run.place.workspace, home=run.place.home, protected=wiring(run.place)
+        )
         run.parents = self._settings.parents_of_pids(run.place.pids)
         person = self._settings.person_of_uid(peer.uid)
         run.human = Human(person, "os-uid", peer.uid) if person else None

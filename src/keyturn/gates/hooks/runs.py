@@ -16,6 +16,7 @@ from keyturn import canonical
 from keyturn.actions import Action, Human, Shell, Text
 from keyturn.gates.hooks.model import Proposal
 from keyturn.gates.hooks.places import Place
+from keyturn.resources import Surroundings
 
 MAX_RUNS = 4_096
 MAX_ALLOWED = 16_384
@@ -58,6 +59,7 @@ class Run:
         self.session: str | None = None
         self.human: Human | None = None
         self.place: Place = Place("", "")
+        self.around = Surroundings()
         self.instruction: Text | None = None
         self.definition: str | None = None
         self.parents: tuple[str, ...] = ()

@@ -110,7 +110,8 @@ class Walk:
                 return ran, failed | broke
             return succeeded, failed
         if failed:
-            ran, broke = self.statement(command.right, scene.moved(failed))
+            left = assigned(Sequence((command.left,)))
+            ran, broke = self.statement(command.right, without(scene.moved(failed), left))
             return succeeded | ran, broke
         return succeeded, failed
 
@@ -118,6 +119,7 @@ class Walk:
         ends: Folders = frozenset()
         for condition, body in command.branches:
             succeeded, failed = self.sequence(condition, scene)
+            scene = without(scene, assigned(condition))
             ran = self.sequence(body, scene.moved(succeeded or scene.folders))
             ends |= ran[0] | ran[1]
             scene = scene.moved(failed or scene.folders)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from keyturn.actions import Effect, Verb
 from keyturn.readers.paths import path_effects, unknown_path
 from keyturn.readers.shell.syntax import Span
-from keyturn.resources import Surroundings
+from keyturn.resources import Surroundings, zone
 
 MAX_FOLDERS = 8
 """Most folders that a script may be in at one point; beyond that the folder counts as unknown."""
@@ -103,10 +103,26 @@ class Call(Struct):
                     verb, "./" + text if text.startswith("~") else text, around, argument.wild
                 )
 
+    def runs(self, what: str) -> None:
+        """Note that code called *what* runs; from a folder outside the workspace it is code of that zone, too."""
+        self.add("executes", what, "code")
+        self.elsewhere("executes", what)
+
+    def elsewhere(self, verb: Verb, what: str) -> None:
+        """Note an effect for every folder outside the workspace that the command may run in."""
+        for folder in sorted(self.scene.folders, key=str):
+            where = zone(folder, self.scene.around) if folder is not None else "unknown"
+            if where != "workspace":
+                self.add(verb, what, where)
+
     def code(self, argument: Argument) -> None:
         """Note that the file *argument* is run. Code out of a pipe or descriptor can't be looked at."""
         self.add("executes", argument.text, "code")
+        before = len(self.effects)
         self.path("reads", argument)
+        self.effects += [
+            replace(effect, verb="executes") for effect in self.effects[before:] if effect.zone != "workspace"
+        ]
         if not argument.known:
             self.refuse("Code that is only known when it runs", argument.span)
         elif argument.text == "-" or argument.text.startswith(("/dev/", "/proc/")):

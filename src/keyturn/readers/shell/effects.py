@@ -58,10 +58,15 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
 
 
 def _always(effect: FixedEffect, words: Words, call: Call) -> None:
+    what = _filled(effect.what, words)
     if effect.zone == "here":
-        call.path(effect.verb, Argument(effect.what, call.span))
+        call.path(effect.verb, Argument(what, call.span))
+    elif effect.zone == "elsewhere":
+        call.elsewhere(effect.verb, what)
+    elif (effect.verb, effect.zone) == ("executes", "code"):
+        call.runs(what)
     else:
-        call.add(effect.verb, _filled(effect.what, words), effect.zone, effect.labels)
+        call.add(effect.verb, what, effect.zone, effect.labels)
 
 
 def _filled(what: str, words: Words) -> str:
@@ -110,6 +115,8 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
     elif action == "dispatches" and value is not None:
         call.subcommand = f"{given.option.names[0]} {value.text}"
         _value("executes", "", value, given, call)
+    elif action == "code" and value is not None:
+        call.code(value)
     elif action in ("reads", "writes", "deletes", "outputs", "unpacks", "connects", "uploads", "executes"):
         _value(action, clause.rest, value, given, call)
 
@@ -132,9 +139,9 @@ def _value(action: str, rest: str, value: Argument | None, given: Given, call: C
     elif action == "connects":
         _url(value, call, sends=False)
     elif action == "uploads":
-        _upload(value, call)
+        _upload(value, rest == "named", call)
     else:
-        call.add("executes", value.text, "code")
+        call.runs(value.text)
         if not value.known:
             call.refuse("Code that is only known when it runs", value.span)
 
@@ -153,13 +160,13 @@ def _unpack(folder: Argument, call: Call) -> None:
     ]
 
 
-def _upload(value: Argument, call: Call) -> None:
-    """curl(1): data that begins with `@` is read from a file."""
+def _upload(value: Argument, named: bool, call: Call) -> None:
+    """curl(1): data that begins with `@` is read from a file; *named* data may also be `name@file`."""
     if not value.known:
         call.refuse("Data to send that is only known when it runs could name a file", value.span)
     elif value.text.startswith("@"):
         _path_to_read(value.without("@"), call)
-    elif "@" in value.text.split("&", 1)[0] and "=" not in value.text.split("@", 1)[0]:
+    elif named and "@" in value.text and "=" not in value.text.split("@", 1)[0]:
         _path_to_read(replace(value, text=value.text.split("@", 1)[1]), call)
 
 

@@ -20,7 +20,7 @@ from keyturn.readers.shell.wordlist import words
 from keyturn.resources import ZONES
 
 VALUE_ACTIONS = words(
-    "reads writes deletes outputs unpacks connects uploads executes dispatches enters held operands "
+    "reads writes deletes outputs unpacks connects uploads executes code dispatches enters held operands "
     "pattern stops also alone default"
 )
 """First words of an option's description; see `programs/README.md`."""
@@ -86,7 +86,11 @@ class Operand(Struct, frozen=True):
 
 
 class FixedEffect(Struct, frozen=True):
-    """An effect that every call has. Zone `here`: `what` is a path in the folder that the command runs in."""
+    """An effect that every call has.
+
+    Zone `here`: `what` is a path in the folder that the command runs in. Zone `elsewhere`: only if that folder
+    lies outside the workspace, and then with that folder's zone.
+    """
 
     verb: Verb
     zone: str
@@ -281,7 +285,11 @@ def _pattern(text: str, where: str) -> str:
 
 def _fixed(text: str, where: str) -> FixedEffect:
     match = re.fullmatch(r"(\w+) (\w+) (.+?)(?: \[(\w+)\])?", text)
-    if not match or match.group(1) not in get_args(Verb) or match.group(2) not in (*ZONES, "here"):
+    if (
+        not match
+        or match.group(1) not in get_args(Verb)
+        or match.group(2) not in (*ZONES, "here", "elsewhere")
+    ):
         raise BadGrammar(f"{where}: {text!r} is not `VERB ZONE WHAT`")
     verb, zone, what, label = match.groups()
     return FixedEffect(verb, zone, what, (label,) if label else ())  # type: ignore[arg-type]

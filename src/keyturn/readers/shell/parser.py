@@ -6,17 +6,15 @@ Answers within `PARSE_SECONDS` and `MAX_TREE_BYTES`, or not at all.
 from __future__ import annotations
 
 import os
-import selectors
 import shutil
-import subprocess
 import sys
-import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from keyturn.readers.shell.spare import SPARES
 from keyturn.readers.shell.syntax import NotUnderstood
 
 PARSE_SECONDS = 0.9
@@ -48,11 +46,12 @@ def parse(script: str, dialect: str = "bash") -> dict[str, Any]:
     if program is None:
         raise NotUnderstood("The shell parser (shfmt) is not installed, so no command can be read", whole)
     try:
-        out, err, status = _run([program, "--to-json", _DIALECTS[dialect]], raw)
-    except OSError as error:
-        raise NotUnderstood(f"{TRANSIENT[0]} ({error.strerror})", whole) from error
+        command = (program, "--to-json", _DIALECTS[dialect])
+        out, err, status = SPARES.run(command, raw, PARSE_SECONDS, MAX_TREE_BYTES)
     except TimeoutError as error:
         raise NotUnderstood(TRANSIENT[1], whole) from error
+    except OSError as error:
+        raise NotUnderstood(f"{TRANSIENT[0]} ({error.strerror})", whole) from error
     if status != 0:
         raise NotUnderstood(f"Not valid shell: {_message(err)}", whole)
     try:
@@ -62,49 +61,6 @@ def parse(script: str, dialect: str = "bash") -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise NotUnderstood("The shell parser gave no tree", whole)
     return tree
-
-
-def _run(command: list[str], raw: bytes) -> tuple[bytes, bytes, int]:
-    """Standard output and error (bounded) and exit status of *command* fed with *raw*."""
-    ends = time.monotonic() + PARSE_SECONDS
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={}, cwd="/"
-    ) as child:
-        assert child.stdin is not None
-        try:
-            # A pipe takes 64 KiB at once (pipe(7)), more than MAX_SCRIPT_BYTES, so this never blocks.
-            child.stdin.write(raw)
-            child.stdin.close()
-            out, err = _collect(child, ends)
-        except BaseException:
-            child.kill()
-            raise
-    return out, err, child.returncode
-
-
-def _collect(child: subprocess.Popen[bytes], ends: float) -> tuple[bytes, bytes]:
-    assert child.stdout is not None
-    assert child.stderr is not None
-    gathered: dict[int, list[bytes]] = {child.stdout.fileno(): [], child.stderr.fileno(): []}
-    size = 0
-    with selectors.DefaultSelector() as waiting:
-        for fd in gathered:
-            waiting.register(fd, selectors.EVENT_READ)
-        while waiting.get_map():
-            left = ends - time.monotonic()
-            ready = waiting.select(left) if left > 0 else []
-            if not ready:
-                raise TimeoutError
-            for key, _ in ready:
-                chunk = os.read(key.fd, 262_144)
-                if not chunk:
-                    waiting.unregister(key.fd)
-                size += len(chunk)
-                if size > MAX_TREE_BYTES:
-                    raise TimeoutError
-                gathered[key.fd].append(chunk)
-    out, err = (b"".join(chunks) for chunks in gathered.values())
-    return out, err
 
 
 def _message(err: bytes) -> str:

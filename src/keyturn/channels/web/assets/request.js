@@ -16,7 +16,9 @@ let busy = false;
 let armed = null;
 
 const standing = () => $("standing");
-const barred = () => standing().dataset.state !== "waiting" || Boolean(standing().dataset.may);
+/** Why the viewer can't do that; empty when they can. */
+const barred = (/** @type {"approve"|"deny"} */ choice) =>
+  standing().dataset.state === "waiting" ? (standing().dataset[choice] ?? "") : "This request has ended.";
 
 // --- reading: each mark in the text must have been on screen
 
@@ -25,10 +27,11 @@ const parts = marks.size;
 
 function ready() {
   if (!approve || !deny || !reason || !words || busy) return;
-  const no = barred();
-  deny.disabled = reason.disabled = no;
-  approve.disabled = no || marks.size > 0;
-  if (no) tell(words, standing().dataset.may || "This request has ended.");
+  const no = barred("approve");
+  deny.disabled = Boolean(barred("deny"));
+  reason.disabled = deny.disabled && Boolean(no);
+  approve.disabled = Boolean(no) || marks.size > 0;
+  if (no) tell(words, deny.disabled ? no : `${no} You can still deny it.`);
   else if (marks.size) tell(words, `Read it to the end to approve: ${parts - marks.size} of ${parts} parts were on screen. You can deny at any time.`);
   else if (!words.dataset.tone && !armed) tell(words, page.dataset.ready ?? "");
 }
@@ -55,7 +58,7 @@ function arm(/** @type {"approve"|"deny"} */ choice) {
   const button = choice === "approve" ? approve : deny;
   if (button.disabled) {
     say(words.textContent ?? "");
-    if (!barred()) box.focus();
+    if (choice === "approve" && !barred("approve")) box.focus();
     return;
   }
   armed = choice;
@@ -67,7 +70,7 @@ function arm(/** @type {"approve"|"deny"} */ choice) {
 }
 
 async function decide(/** @type {"approve"|"deny"} */ choice) {
-  if (!approve || !deny || !reason || !words || busy || barred() || (choice === "approve" && marks.size)) return;
+  if (!approve || !deny || !reason || !words || busy || barred(choice) || (choice === "approve" && marks.size)) return;
   if (needsReason && !reason.value.trim()) {
     arm(choice);
     tell(words, "This rule asks for a reason: nothing was sent yet.", "bad");
