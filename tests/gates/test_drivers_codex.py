@@ -220,7 +220,7 @@ JSON = st.recursive(
 )
 MESSAGES = st.one_of(
     JSON,
-    st.builds(lambda extra: question(**{**extra}), st.dictionaries(st.sampled_from(["itemId", "cwd", "command"]), JSON)),
+    st.builds(lambda extra: question(**extra), st.dictionaries(st.sampled_from(["itemId", "cwd", "command"]), JSON)),
     st.builds(
         lambda method, params: {"id": 7, "method": method, "params": params},
         st.sampled_from([COMMAND, FILES, ELICITATION, PERMISSIONS, "execCommandApproval"]),

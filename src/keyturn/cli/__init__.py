@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from keyturn import __version__
+from keyturn.cli.terminal import JSON_WANTED, as_json, say
 from keyturn.errors import ExitCode, KeyturnError
 
 _COMMANDS: dict[str, tuple[str, str]] = {
@@ -26,7 +28,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "withdraw": ("keyturn.cli.requests:withdraw", "Give up a request you asked for."),
     "login": ("keyturn.cli.people:login", "Make a one-time link to the page."),
     "person": ("keyturn.cli.people:person", "People: list, add, change, remove, token."),
-    "gate": ("keyturn.cli.people:gate", "Gates on other machines: list, add, remove."),
+    "gate": ("keyturn.cli.gates:gate", "Gates on other machines: list, add, remove."),
     "policy": ("keyturn.cli.policy:policy", "Test, explain, try and publish policies."),
     "ledger": ("keyturn.cli.ledger:ledger", "Read, verify, prove, export and rebuild the ledger."),
     "config": ("keyturn.cli.config:config", "Show settings and where each comes from."),
@@ -34,6 +36,30 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "reconcile": ("keyturn.cli.later:reconcile", "Compare with a target's own log (not in this version)."),
     "completion": ("keyturn.cli.completion:completion", "Print shell completion for bash, zsh or fish."),
 }
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+_OF_RUN = {ExitCode.INTERNAL: ExitCode.RUN_INTERNAL, ExitCode.USAGE: ExitCode.RUN_USAGE}
+
+
+class CommandLineWrong(KeyturnError):
+    """The command line has a command, option or value that is not known, or lacks one."""
+
+    code = "cli.usage"
+    status = 400
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was done."
+    next_step = "`keyturn --help` lists all commands."
+
+
+class FileTrouble(KeyturnError):
+    """The operating system refused a file, a folder or the output: missing, not permitted, no room."""
+
+    code = "cli.file"
+    exit_code = ExitCode.INTERNAL
+    not_done = "The command ended there; nothing more was done."
+    next_step = "Check that place's path, owner, mode and room, then run it again."
 
 
 class Commands(click.Group):
@@ -56,78 +82,120 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.items()])
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with a guess at what was meant."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            import difflib
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Names that begin with *incomplete*, from the table: a Tab must not wait for imports."""
+        from click.shell_completion import CompletionItem
 
-            near = difflib.get_close_matches(args[0], _COMMANDS, 1)
-            if near:
-                raise click.UsageError(f"{error.message} Did you mean `{near[0]}`?", ctx) from error
-            raise
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        found = [(name, about) for name, (_, about) in _COMMANDS.items() if name.startswith(incomplete)]
+        return [CompletionItem(name, help=about) for name, about in found]
 
 
-@click.group(
-    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "KEYTURN"}
-)
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="keyturn")
 def keyturn() -> None:
     """Keyturn stands between AI agents and everything they act on.
 
-    Exit codes: 0 done, 1 internal, 2 usage, 3 refused by policy, 4 denied by a person, 5 expired, 6 waiting,
-    7 ledger damaged, 8 drift found, 9 unreachable (nothing ran); `keyturn run` uses 240-249 for its own.
+    \b
+    Exit codes
+      0 done                 5 expired
+      1 internal             6 waiting for people
+      2 usage                7 ledger damaged
+      3 refused by policy    8 drift found
+      4 denied by a person   9 unreachable, nothing ran
+    `keyturn run` passes the agent's own code on; 240-249 are Keyturn's.
+
+    \b
+    Environment
+      KEYTURN_HOME        the home (default ~/.keyturn)
+      KEYTURN_PERSON      whose token in the home is used
+      KEYTURN_TOKEN_FILE  a file with your token
+      KEYTURN_URL         a server elsewhere, https://…
+      KEYTURN_DEBUG=1     tracebacks of Keyturn's own failures
     """
 
 
 def main(args: list[str] | None = None) -> None:
     """Entry point of the `keyturn` script: errors become words on stderr and documented exit codes."""
+    given = sys.argv[1:] if args is None else args
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # what stands in for them in tests may not be a real stream
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    token = JSON_WANTED.set(False)
     try:
-        code = keyturn.main(args=args, prog_name="keyturn", standalone_mode=False)
-    except KeyturnError as error:
-        say_error(error)
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.Abort:
-        click.echo("Stopped. Nothing more was done.", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(ExitCode.USAGE)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    except Exception as error:  # the last boundary: a traceback helps nobody at 3 a.m.
-        import os
+        sys.exit(_run(given))
+    finally:
+        JSON_WANTED.reset(token)
 
+
+def _run(args: list[str]) -> int:
+    """Run the command line; the exit code."""
+    try:
+        code = keyturn.main(args=list(args), prog_name="keyturn", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return ExitCode.USAGE
+    except click.Abort:
+        say("Stopped. Nothing more was done.", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _failed(_usage(error), args, json=JSON_WANTED.get() or "--json" in _own(args))
+    except BrokenPipeError:
+        # Whoever read the output has enough. The interpreter's last flush must not complain about it either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except KeyturnError as error:
+        return _failed(error, args)
+    except Exception as error:  # the last boundary: a traceback helps nobody at 3 a.m.
         if os.environ.get("KEYTURN_DEBUG"):
             raise
-        internal = KeyturnError(
-            f"Keyturn failed inside ({type(error).__name__}: {error}).",
-            next_step="Run it again with KEYTURN_DEBUG=1 for the traceback, and report that.",
-        )
-        say_error(internal)
-        sys.exit(ExitCode.INTERNAL)
-    sys.exit(code if isinstance(code, int) else ExitCode.DONE)
+        return _failed(_unforeseen(error), args)
+    return code if isinstance(code, int) else ExitCode.DONE
 
 
-def say_error(error: KeyturnError) -> None:
+def _failed(error: KeyturnError, args: list[str], *, json: bool | None = None) -> int:
+    """Say *error*; its exit code, which for `keyturn run` is one that its child can't be taken for."""
+    say_error(error, json=json)
+    code = error.exit_code
+    if args[:1] != ["run"] or code >= ExitCode.RUN_INTERNAL:
+        return code
+    return _OF_RUN.get(code, ExitCode.RUN_INTERNAL + code)
+
+
+def _own(args: list[str]) -> list[str]:
+    """The arguments that are ours: not those of a command that is run."""
+    return args[: args.index("--")] if "--" in args else args
+
+
+def _usage(error: click.ClickException) -> KeyturnError:
+    words = error.format_message().rstrip()
+    words += "" if words.endswith((".", "?", "!")) else "."
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.UsageError) and context is not None and context.parent is not None:
+        return CommandLineWrong(words, next_step=f"`{context.command_path} --help` shows what it takes.")
+    return CommandLineWrong(words)
+
+
+def _unforeseen(error: Exception) -> KeyturnError:
+    if isinstance(error, OSError) and error.strerror:
+        where = error.filename if isinstance(error.filename, str) else "The output"
+        if isinstance(error.filename, bytes):
+            where = os.fsdecode(error.filename)
+        return FileTrouble(f"{where}: {error.strerror}.")
+    return KeyturnError(
+        f"Keyturn failed inside ({type(error).__name__}: {error}).",
+        next_step="Run it again with KEYTURN_DEBUG=1 for the traceback, and report that.",
+    )
+
+
+def say_error(error: KeyturnError, *, json: bool | None = None) -> None:
     """The error on stderr: as JSON when the command was asked for JSON, else in words."""
-    if "--json" in sys.argv:
-        click.echo(json.dumps(error.as_json(), ensure_ascii=False), err=True)
+    if JSON_WANTED.get() if json is None else json:
+        click.echo(as_json(error.as_json()), err=True)
         return
-    click.echo(f"{error.happened}\n{error.not_done} {error.do_next}  [{error.code}]", err=True)
-
-
-def as_json(value: Any) -> str:
-    """One line of JSON for scripts."""
-    import msgspec
-
-    return msgspec.json.encode(value).decode()
+    say(f"{error.happened}\n{error.not_done} {error.do_next}  [{error.code}]", err=True)
 
 
 __all__ = ["as_json", "keyturn", "main", "say_error"]
