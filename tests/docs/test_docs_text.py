@@ -113,3 +113,21 @@ def test_every_page_can_be_reached_from_the_first() -> None:
                 waiting.append(file / "README.md" if file.is_dir() else file)
     unreached = [relative(page) for page in PAGES if "src" not in page.parts and page.resolve() not in seen]
     assert unreached == []
+
+
+DECISIONS = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
+SECTIONS = ["## Context", "## Decision", "## Consequences"]
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_has_its_parts_and_its_line_in_the_index(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    number = page.name[:4]
+    assert text.startswith(f"# {number}: ")
+    assert re.search(r"^Status: (proposed|accepted|replaced by \d{4})", text, re.MULTILINE)
+    assert re.findall(r"^## .+$", text, re.MULTILINE) == SECTIONS
+    assert f"[{number}]({page.name})" in (ROOT / "docs/adr/README.md").read_text(encoding="utf-8")
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from service_world import ALLOWED, GATE, HELD, World, decide, person, types
 
-from keyturn.actions import Gate, Human
+from keyturn.actions import Gate, Human, Text
 from keyturn.approvals import permit as permits
 from keyturn.approvals.errors import DecisionRefused, OtherBytes, RequestEnded
 from keyturn.errors import KeyturnError
@@ -249,6 +249,24 @@ def test_attribution_is_recorded_whole_and_what_is_missing_is_named(world: World
         assert fields["human"] is None
 
     world.play(story)
+
+
+def test_an_instruction_is_carried_by_every_later_action_of_its_session_also_after_a_restart(world: World) -> None:
+    async def first(service: Keyturn) -> None:
+        session = await world.session(service, "client-1")
+        await service.instruct(session, Text("mend the typo", "hook:UserPromptSubmit"))
+
+    async def second(service: Keyturn) -> None:
+        session = await world.session(service, "client-1")
+        whole = world.action(session, ALLOWED)
+        who = msgspec.structs.replace(whole.attribution, instruction=None)
+        await service.authorize(msgspec.structs.replace(whole, attribution=who), world.around)
+        fields = list(service.core.ledger.entries())[-1].fields
+        assert fields["instruction"] == {"text": "mend the typo", "source": "hook:UserPromptSubmit"}
+        assert "instruction" not in fields["missing"]
+
+    world.play(first)
+    world.play(second)
 
 
 def test_a_policy_takes_effect_only_when_somebody_else_approved_it(world: World) -> None:

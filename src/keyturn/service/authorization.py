@@ -13,7 +13,7 @@ import msgspec
 from msgspec import to_builtins
 
 from keyturn import readers
-from keyturn.actions import Action, Reading, action_digest
+from keyturn.actions import Action, Reading, Text, action_digest
 from keyturn.approvals import permit as permits
 from keyturn.ledger.entries import Draft, Rows
 from keyturn.policy.decision import Decision, Facts
@@ -40,6 +40,7 @@ class PermitUnknown(permits.PermitRefused):
 
 async def authorize(core: Core, action: Action, around: Surroundings, *, consume: bool) -> Outcome:
     """Read, decide, record, answer. See `Service.authorize`."""
+    action = _instructed(core, action)
     policy = core.workspaces.tightened(core.policy, around.workspace)
     digest = action_digest(action, policy.digest)
     around = msgspec.structs.replace(
@@ -54,6 +55,16 @@ async def authorize(core: Core, action: Action, around: Surroundings, *, consume
         if again is not None:
             return await _asked_again(core, again["request"], action, digest, consume)
     return await _record(core, action, digest, reading, decision, consume)
+
+
+def _instructed(core: Core, action: Action) -> Action:
+    """With the session's latest instruction, where the gate did not send one along."""
+    who = action.attribution
+    session = core.ledger.row("session", action.session) if who.instruction is None else None
+    if session is None or not session.get("instruction"):
+        return action
+    instruction = msgspec.convert(core.full(session["instruction"]), Text)
+    return msgspec.structs.replace(action, attribution=msgspec.structs.replace(who, instruction=instruction))
 
 
 def _facts(core: Core, action: Action) -> Facts:
