@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 FEWEST = {
     "README.md": 15,
     "docs/tutorial/first-held-action.md": 20,
+    "docs/how-to/write-a-gate.md": 12,
     "docs/how-to/verify-with-third-party-tools.md": 9,
 }
 """Commands that at least have to be run: a tour that lost its marks would pass by running nothing."""

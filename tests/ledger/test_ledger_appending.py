@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger_home import ORIGIN, Home, draft, fold, grow
 
 from keyturn.canonical import NotCanonical
+from keyturn.errors import NotFound
 from keyturn.ledger import (
     AlreadyDone,
     Lagged,
@@ -22,7 +23,7 @@ from keyturn.ledger import (
     note,
     proof,
 )
-from keyturn.ledger.entries import Draft, Entry, Rows
+from keyturn.ledger.entries import Draft, Entry, Put, Rows
 from keyturn.ledger.errors import DraftMalformed, UnknownType, WrongKey
 from keyturn.ledger.verify import verify
 from keyturn.store import open_store
@@ -80,7 +81,7 @@ def test_a_proof_of_any_entry_verifies_offline(home: Home) -> None:
         entry = ledger.entry(index)
         assert entry is not None
         assert proof.verify(ledger.inclusion(index), entry.leaf, key)[0] == index
-    with pytest.raises(ValueError, match="no leaf"):
+    with pytest.raises(NotFound, match="no entry 517"):
         ledger.inclusion(517)
     with pytest.raises(ValueError, match="has 517 entries"):
         ledger.consistency(1, 518)
@@ -139,6 +140,32 @@ def test_a_fold_that_fails_rejects_its_plan_alone(home: Home) -> None:
     with pytest.raises(ZeroDivisionError):
         ledger.append_sync([draft(5), draft(1)])
     ledger.append_sync([draft(2)])
+    assert [entry.fields["i"] for entry in ledger.entries()] == [0, 2]
+    assert ledger.row("total", "all") == {"count": 2}
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        Put("k", "a", {"x": float("nan")}),
+        Put("k\0", "a", {}),
+        Put("k", "\ud800", {}),
+        Put("k", "a", {}, "\0"),
+    ],
+)
+def test_a_row_that_no_store_could_hold_rejects_its_plan_alone(home: Home, put: Put) -> None:
+    def careless(entry: Entry, rows: Rows) -> list[Put]:
+        return [*fold(entry, rows), *([put] if entry.fields["i"] == 1 else [])]
+
+    ledger = Ledger.open(open_store(home.path), home.key, ORIGIN, careless)
+    home.opened.append(ledger)
+
+    async def mixed() -> list[object]:
+        plans = ([draft(0)], [draft(5), draft(1)], [draft(2)])
+        return await asyncio.gather(*(ledger.append(plan) for plan in plans), return_exceptions=True)
+
+    results = asyncio.run(mixed())
+    assert isinstance(results[1], NotCanonical | DraftMalformed)
     assert [entry.fields["i"] for entry in ledger.entries()] == [0, 2]
     assert ledger.row("total", "all") == {"count": 2}
 

@@ -53,7 +53,10 @@ def live_and_die(path: Path, life: int, seconds: float) -> list[tuple[int, str]]
     """Run the child until it has acknowledged something and some time more, kill it, give what it acknowledged."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(path), str(life)], stdout=subprocess.PIPE, bufsize=0, env=environment
+        [sys.executable, "-c", CHILD, str(path), str(life)],
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        env=environment,
     )
     assert child.stdout is not None
     first = child.stdout.readline()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections.abc import Iterable
 
 import pytest
-from ledger_home import ORIGIN, Home, draft, grow
+from ledger_home import ORIGIN, Home, draft, fold, grow
 
 from keyturn.ledger import Ledger
 from keyturn.ledger.entries import Draft, Entry, Put, Rows
 from keyturn.ledger.errors import UnknownType, UnknownVersion
+from keyturn.ledger.rebuild import LogGrowing, rebuild
 from keyturn.store import open_store
 
 
@@ -97,3 +99,36 @@ def test_an_entry_of_the_future_stops_a_rebuild_instead_of_being_skipped(
     assert list(ledger._store.dump_rows()) == before
     with pytest.raises(error):
         ledger.entry(2)
+
+
+def test_checking_beside_a_live_writer_accuses_nobody(home: Home) -> None:
+    ledger = home.open()
+    grow(ledger, 50)
+    reader = open_store(home.path, writer=False)
+    waiting = 3
+
+    def busy(entry: Entry, rows: Rows) -> Iterable[Put]:
+        nonlocal waiting
+        if waiting and entry.index % 10 == 9:
+            waiting -= 1
+            ledger.append_sync([draft(entry.index, "live")])
+        return fold(entry, rows)
+
+    rebuilt = rebuild(reader, busy, check=True)
+    reader.close()
+    assert rebuilt.identical
+    assert rebuilt.entries == 53
+
+
+def test_a_log_that_never_stands_still_is_told_so(home: Home) -> None:
+    ledger = home.open()
+    grow(ledger, 5)
+
+    def busy(entry: Entry, rows: Rows) -> Iterable[Put]:
+        ledger.append_sync([draft(entry.index, "live")])
+        return fold(entry, rows)
+
+    reader = open_store(home.path, writer=False)
+    with pytest.raises(LogGrowing):
+        rebuild(reader, busy, check=True)
+    reader.close()

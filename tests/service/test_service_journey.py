@@ -341,6 +341,7 @@ def test_a_workspace_tightens_the_policy_and_can_not_loosen_it(world: World) -> 
     rules.mkdir(parents=True)
 
     async def story(service: Keyturn) -> None:
+        service.core.workspaces.fresh = 0
         session = await world.session(service)
 
         async def verdict(command: str) -> str:

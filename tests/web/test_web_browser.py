@@ -182,7 +182,7 @@ def test_a_long_text_must_have_been_on_screen_before_approving(
     expect(page.locator("#approve")).to_be_enabled()
 
 
-def test_who_asked_may_not_approve_and_is_told_why(
+def test_who_asked_may_not_approve_is_told_why_and_may_deny(
     context: BrowserContext, web: MemoryWeb, site: Running, console: Console
 ) -> None:
     sign_in(context, web, site, "kim")
@@ -191,11 +191,12 @@ def test_who_asked_may_not_approve_and_is_told_why(
     page.goto(f"{site.origin}/requests/r_00001")
     live(page)
     expect(page.locator("#approve")).to_be_disabled()
-    expect(page.locator("#deny")).to_be_disabled()
     expect(page.locator("#bar-words")).to_contain_text("You asked for this action")
     page.keyboard.press("a")
     page.keyboard.press("Enter")
     assert web.service.decisions == 0
+    page.locator("#deny").click()  # stopping one's own agent needs nobody else
+    expect(page.locator("#outcome")).to_contain_text("Denied.")
 
 
 def test_a_failed_decision_is_never_shown_as_done(

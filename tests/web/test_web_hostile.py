@@ -170,6 +170,7 @@ def test_every_text_field_of_a_request_is_covered_by_the_hostile_request() -> No
         "entry",
         "ended",
         "may_decide",
+        "may_deny",
         "seen_before",
     }
     plain_view, evil_view = view(1), hostile(EVIL)

@@ -1,20 +1,48 @@
-"""The command line's way to a running server: HTTP over the home's Unix socket, with a person's token."""
+"""The command line's way to a running server: HTTP over the home's Unix socket, or to KEYTURN_URL, with a person's token.
+
+Rules kept here:
+
+- A token comes from a file, never from the command line; only what has the form of a token is ever sent.
+- A token never crosses a network in the clear: KEYTURN_URL is https, or a loopback address.
+- If the answer to a write is lost, that is said: it is not known whether it was recorded.
+"""
 
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
+import os
 import socket
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import click
-import msgspec
 
 from keyturn import home as homes
+from keyturn.cli.terminal import JSON_WANTED
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.home import Home
-from keyturn.service.settings import load
+
+URL = "KEYTURN_URL"
+TOKEN_FILE = "KEYTURN_TOKEN_FILE"  # noqa: S105 — the variable's name
+
+ANSWER_SECONDS = 90.0
+"""How long a server may take to answer; longer than the API's longest wait."""
+
+MAX_TOKEN_FILE = 4096
+
+_ROOMS = (
+    "keyturn.service.errors",
+    "keyturn.approvals.errors",
+    "keyturn.identity",
+    "keyturn.ledger.errors",
+    "keyturn.store.errors",
+    "keyturn.policy.problems",
+)
+"""Where the errors are that a server may answer with. Imported only when one is met."""
 
 
 class Unreachable(KeyturnError):
@@ -27,6 +55,16 @@ class Unreachable(KeyturnError):
     next_step = "Start it with `keyturn serve`; `keyturn doctor` says what is wrong."
 
 
+class Unanswered(KeyturnError):
+    """The server took a request that changes something, and went away before it answered."""
+
+    code = "server.unanswered"
+    status = 503
+    exit_code = ExitCode.UNREACHABLE
+    not_done = "It is not known whether that was recorded."
+    next_step = "When the server is up again, look with `keyturn requests --all` or `keyturn ledger log`."
+
+
 class NoToken(KeyturnError):
     """The command line has no token to speak with."""
 
@@ -37,38 +75,85 @@ class NoToken(KeyturnError):
     next_step = "Name yourself with --as PERSON, or set KEYTURN_TOKEN_FILE to a file that holds your token."
 
 
+class NotAnAddress(KeyturnError):
+    """KEYTURN_URL is no address of a server, or one to which a token would travel in the clear."""
+
+    code = "server.not_an_address"
+    status = 400
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was sent and nothing was changed."
+    next_step = "Set KEYTURN_URL to https://HOST, or unset it to speak to the server on this machine."
+
+
 class Refused(KeyturnError):
-    """The server said no; what it said is passed on with its own code."""
+    """The server said no in a way that this version of the command line does not know."""
 
     code = "server.refused"
     status = 400
+    not_done = "The server says no more than that."
+    next_step = "Compare the versions of server and command line; the server's log says more."
+
+
+def _json_wanted(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    if value:
+        JSON_WANTED.set(True)
+    return value
 
 
 home_option = click.option(
     "--home", "home_path", metavar="DIR", help="The home (default: KEYTURN_HOME or ~/.keyturn)."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, for scripts.")
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    is_eager=True,
+    callback=_json_wanted,
+    help="JSON on stdout, for scripts; errors as JSON on stderr.",
+)
+
+
+def _people_of_home(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Shell completion of --as: whose tokens lie in the home."""
+    return [name for name in _token_names(home_of(context.params.get("home_path"))) if name.startswith(incomplete)]
+
+
 as_option = click.option(
-    "--as", "person", metavar="PERSON", help="Speak as this person (their token file in the home)."
+    "--as",
+    "person",
+    metavar="PERSON",
+    shell_complete=_people_of_home,
+    help="Speak as this person (their token file in the home).",
 )
 
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("localhost")
+        super().__init__("localhost", timeout=ANSWER_SECONDS)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(ANSWER_SECONDS)
         self.sock.connect(self._path)
 
 
 class Client:
-    """Calls of the API. Raises `Unreachable`, or the server's own error."""
+    """Calls of the API. Raises `Unreachable`, `Unanswered`, or the server's own error.
 
-    def __init__(self, home: Home, token: str) -> None:
+    With *url* the server is there, else it is the one of *home*. *source* says where the token came from.
+    """
+
+    def __init__(self, home: Home, token: str, *, url: str = "", source: Path | None = None) -> None:
         self._home = home
         self._token = token
+        self.url = url
+        self.source = source
+
+    @property
+    def where(self) -> str:
+        """The server's address, for people."""
+        return self.url or str(self._home.api_socket)
 
     def get(self, path: str) -> Any:
         """GET."""
@@ -87,36 +172,85 @@ class Client:
         return str(self._call("GET", path, None, text=True))
 
     def _call(self, method: str, path: str, body: Any, text: bool = False) -> Any:
+        import msgspec
+
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         data = None
         if body is not None:
             data = msgspec.json.encode(body)
             headers["Content-Type"] = "application/json"
-        connection = _UnixConnection(str(self._home.api_socket))
+        connection = self._connection()
+        try:
+            self._connect(connection)
+            status, raw = self._exchange(connection, method, path, data, headers)
+        finally:
+            connection.close()
+        if status >= 400:
+            raise self._explained(as_error(raw, status))
+        try:
+            return raw.decode() if text else json.loads(raw) if raw else None
+        except ValueError as error:
+            raise Refused(f"What answers at {self.where} is no Keyturn server.") from error
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if not self.url:
+            return _UnixConnection(str(self._home.api_socket))
+        parts = urlsplit(self.url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        return kind(parts.hostname or "", parts.port, timeout=ANSWER_SECONDS)
+
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        try:
+            connection.connect()
+        except OSError as error:
+            step = f"Check {URL}, or unset it to speak to the server on this machine." if self.url else None
+            raise Unreachable(
+                f"No server answers at {self.where} ({error.strerror or error}).", next_step=step
+            ) from error
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, method: str, path: str, data: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, bytes]:
         try:
             connection.request(method, path, data, headers)
             answer = connection.getresponse()
-            raw = answer.read()
+            return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(f"No server answers at {self._home.api_socket} ({error}).") from error
-        finally:
-            connection.close()
-        if answer.status >= 400:
-            raise _as_error(raw, answer.status)
-        return raw.decode() if text else json.loads(raw) if raw else None
+            words = f"The server at {self.where} went away before it answered ({error})."
+            raise (Unreachable if method == "GET" else Unanswered)(words) from error
+
+    def _explained(self, error: KeyturnError) -> KeyturnError:
+        if error.code == "auth.unknown" and self.source is not None:
+            error.happened = f"The server does not know the token in {self.source}: it was replaced, or is another server's."
+            error.do_next = "Ask an administrator to enrol you, or name the right file with KEYTURN_TOKEN_FILE."
+        return error
 
 
-def _as_error(raw: bytes, status: int) -> KeyturnError:
+def as_error(raw: bytes, status: int) -> KeyturnError:
     """The server's error as the class that has its code here, so that exit codes agree."""
     try:
         told = json.loads(raw)["error"]
+        code, happened, not_done, step = (str(told[key]) for key in ("code", "happened", "not_done", "next"))
     except (ValueError, KeyError, TypeError):
         return Refused(f"The server answered {status}.")
-    known = KeyturnError.catalogue.get(told["code"])
-    error = KeyturnError.__new__(known or Refused)
-    KeyturnError.__init__(error, told["happened"], next_step=told["next"], **told.get("details", {}))
-    error.not_done = told["not_done"]  # type: ignore[misc]
+    error = KeyturnError.__new__(_class_of(code))
+    KeyturnError.__init__(error, happened, next_step=step)
+    error.details = told.get("details", {})
+    error.code = code  # type: ignore[misc]
+    error.not_done = not_done  # type: ignore[misc]
+    if type(error) is Refused:
+        kind = ExitCode.INTERNAL if status >= 500 else ExitCode.REFUSED if status == 403 else ExitCode.USAGE
+        error.exit_code = kind  # type: ignore[misc]
     return error
+
+
+def _class_of(code: str) -> type[KeyturnError]:
+    if code == KeyturnError.code:
+        return KeyturnError
+    if code not in KeyturnError.catalogue:
+        for room in _ROOMS:
+            import_module(room)
+    return KeyturnError.catalogue.get(code, Refused)
 
 
 def home_of(path: str | None) -> Home:
@@ -124,25 +258,95 @@ def home_of(path: str | None) -> Home:
     return homes.find(path)
 
 
-def connect(home_path: str | None, person: str | None) -> Client:
-    """A client speaking as *person*: --as, else the setting `person`, else the only token in the home."""
-    import os
+def existing(path: str | None) -> Home:
+    """The home meant, if there is one. Raises `HomeMissing`."""
+    home = home_of(path)
+    if not home.exists:
+        from keyturn.service.genesis import HomeMissing
 
-    home = home_of(home_path)
-    file = os.environ.get("KEYTURN_TOKEN_FILE")
-    if file and not person:
-        return Client(home, _token(Path(file)))
-    chosen = person or load(home.root).person
-    if not chosen and home.tokens.is_dir():
-        names = sorted(p.name for p in home.tokens.iterdir())
-        chosen = names[0] if len(names) == 1 else ""
-    if not chosen:
-        raise NoToken(f"It is not clear whose token to use in {home.root}.")
-    return Client(home, _token(home.tokens / chosen))
+        raise HomeMissing(f"{home.root} is not a Keyturn home.")
+    return home
+
+
+def connect(home_path: str | None, person: str | None) -> Client:
+    """A client speaking as *person*: --as, else KEYTURN_TOKEN_FILE, else the setting `person`, else the only token in the home.
+
+    Raises `HomeMissing`, `NoToken`, `NotAnAddress`.
+    """
+    url = _checked_url(os.environ.get(URL, ""))
+    home = home_of(home_path) if url else existing(home_path)
+    file = _token_file(home, person)
+    return Client(home, _token(file), url=url, source=file)
+
+
+def _token_file(home: Home, person: str | None) -> Path:
+    from keyturn.identity.names import check_person_id
+
+    named = os.environ.get(TOKEN_FILE)
+    if named and not person:
+        return Path(named)
+    chosen = person or _setting_person(home)
+    if chosen:
+        return home.tokens / check_person_id(chosen)
+    names = _token_names(home)
+    if len(names) == 1:
+        return home.tokens / names[0]
+    if names:
+        raise NoToken(f"Tokens of {', '.join(names)} lie in {home.tokens}; it is not clear who you are.")
+    raise NoToken(f"There is no token in {home.tokens}.")
+
+
+def _setting_person(home: Home) -> str:
+    from keyturn.service.settings import load
+
+    return load(home.root).person
+
+
+def _token_names(home: Home) -> list[str]:
+    try:
+        return sorted(file.name for file in home.tokens.iterdir())
+    except OSError:
+        return []
 
 
 def _token(file: Path) -> str:
+    from keyturn.identity import token_prefix
+
     try:
-        return file.read_text(encoding="utf-8").strip()
+        with file.open("rb") as opened:
+            token = opened.read(MAX_TOKEN_FILE).decode("utf-8").strip()
     except OSError as error:
         raise NoToken(f"{file}: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        token = ""
+    # Whatever else the file holds, a key for instance, must neither be sent nor shown.
+    if token_prefix(token) is None:
+        raise NoToken(f"{file} does not hold a token.")
+    return token
+
+
+def _checked_url(url: str) -> str:
+    if not url:
+        return ""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise NotAnAddress(f"{URL} is no address.") from error
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None:
+        raise NotAnAddress(f"{URL} is no address of a server.")
+    if parts.scheme == "http" and not _loopback(host):
+        raise NotAnAddress(f"{URL} is not https, so everybody on the way to {host} could read your token.")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def segment(text: str) -> str:
+    """*text* as one part of a path, whatever it holds."""
+    return quote(text, safe="") or "-"
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,14 +1,19 @@
-"""`keyturn login`, `person`, `gate`."""
+"""`keyturn login` and `keyturn person`."""
 
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import click
 
-from keyturn.cli import as_json as to_json
-from keyturn.cli.client import Unreachable, as_option, connect, home_of, home_option, json_option
+from keyturn.cli.client import Unreachable, as_option, connect, home_of, home_option, json_option, segment
+from keyturn.cli.terminal import as_json as to_json
+from keyturn.cli.terminal import say, visible
+
+ROLES = click.Choice(["member", "author", "auditor", "admin"])
 
 
 @click.command()
@@ -17,13 +22,17 @@ from keyturn.cli.client import Unreachable, as_option, connect, home_of, home_op
 @json_option
 def login(home_path: str | None, person: str | None, as_json: bool) -> None:
     """Make a one-time link to the page, valid for a few minutes."""
-    code = connect(home_path, person).post("/v1/login")["code"]
+    client = connect(home_path, person)
+    code = client.post("/v1/login")["code"]
+    url = f"{client.url or _page(home_path)}/login?code={code}"
+    say(to_json({"url": url}) if as_json else url)
+
+
+def _page(home_path: str | None) -> str:
     try:
-        about = json.loads(home_of(home_path).server.read_bytes())
-    except (OSError, ValueError) as error:
+        return str(json.loads(home_of(home_path).server.read_bytes())["url"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise Unreachable("The server did not say where its page is.") from error
-    url = f"{about['url']}/login?code={code}"
-    click.echo(to_json({"url": url}) if as_json else url)
 
 
 @click.group()
@@ -39,20 +48,25 @@ def list_people(home_path: str | None, person: str | None, as_json: bool) -> Non
     """Everybody, with groups and roles."""
     everybody = connect(home_path, person).get("/v1/people")
     if as_json:
-        click.echo(to_json(everybody))
+        say(to_json(everybody))
         return
     for one in everybody:
-        gone = "  (removed)" if one["removed"] else ""
-        click.echo(
-            f"{one['id']:<20} groups: {', '.join(one['groups']) or '-'}  roles: {', '.join(one['roles'])}{gone}"
-        )
+        say(_line(one))
+
+
+def _line(one: dict[str, Any]) -> str:
+    name = f"  ({visible(one['name'])})" if one["name"] else ""
+    accounts = f"  accounts: {', '.join(map(str, one['os_uids']))}" if one["os_uids"] else ""
+    gone = "  REMOVED" if one["removed"] else ""
+    groups, roles = (", ".join(one[key]) or "-" for key in ("groups", "roles"))
+    return f"{visible(one['id']):<20} groups: {groups}  roles: {roles}{accounts}{name}{gone}"
 
 
 @person.command("add")
-@click.argument("person_id")
+@click.argument("person_id", metavar="PERSON")
 @click.option("--name", default="", help="As shown.")
 @click.option("--group", "groups", multiple=True, help="A group whose stages they count for (repeat).")
-@click.option("--role", "roles", multiple=True, type=click.Choice(["member", "author", "auditor", "admin"]))
+@click.option("--role", "roles", multiple=True, type=ROLES, help="What else they may do (repeat; default: member).")
 @click.option(
     "--os-uid", "os_uids", multiple=True, type=int, help="Operating-system account that is theirs (repeat)."
 )
@@ -79,18 +93,20 @@ def add(
     }
     made = connect(home_path, person).post("/v1/people", body)
     if as_json:
-        click.echo(to_json(made))
+        say(to_json(made))
         return
-    click.echo(f"Enrolled {person_id}. Give them this token over a safe channel; it is not shown again:")
-    click.echo(made["token"])
+    say(f"Enrolled {person_id}. Give them this token over a safe channel; it is not shown again:")
+    say(made["token"])
 
 
 @person.command("change")
-@click.argument("person_id")
-@click.option("--name")
+@click.argument("person_id", metavar="PERSON")
+@click.option("--name", help="As shown from now on.")
 @click.option("--group", "groups", multiple=True, help="The groups they are in from now on (repeat).")
-@click.option("--role", "roles", multiple=True, type=click.Choice(["member", "author", "auditor", "admin"]))
-@click.option("--os-uid", "os_uids", multiple=True, type=int)
+@click.option("--no-group", is_flag=True, help="In no group from now on.")
+@click.option("--role", "roles", multiple=True, type=ROLES, help="The roles they have from now on (repeat).")
+@click.option("--os-uid", "os_uids", multiple=True, type=int, help="The accounts that are theirs from now on (repeat).")
+@click.option("--no-os-uid", is_flag=True, help="No account is theirs from now on.")
 @home_option
 @as_option
 @json_option
@@ -98,28 +114,41 @@ def change(
     person_id: str,
     name: str | None,
     groups: tuple[str, ...],
+    no_group: bool,
     roles: tuple[str, ...],
     os_uids: tuple[int, ...],
+    no_os_uid: bool,
     home_path: str | None,
     person: str | None,
     as_json: bool,
 ) -> None:
-    """Change a person's name, groups, roles or accounts. Nobody changes their own."""
-    body: dict[str, Any] = {"name": name, "groups": groups, "roles": roles, "os_uids": os_uids}
-    body = {key: value for key, value in body.items() if value}
-    after = connect(home_path, person).patch(f"/v1/people/{person_id}", body)
-    click.echo(to_json(after) if as_json else f"{after['id']}: groups {', '.join(after['groups']) or '-'}.")
+    """Change a person's name, groups, roles or accounts. What isn't named stays. Nobody changes their own."""
+    if (groups and no_group) or (os_uids and no_os_uid):
+        raise click.UsageError("--no-group excludes --group, and --no-os-uid excludes --os-uid.")
+    body: dict[str, Any] = {}
+    if name is not None:
+        body["name"] = name
+    if groups or no_group:
+        body["groups"] = groups
+    if roles:
+        body["roles"] = roles
+    if os_uids or no_os_uid:
+        body["os_uids"] = os_uids
+    if not body:
+        raise click.UsageError("It is not said what to change.")
+    after = connect(home_path, person).patch(f"/v1/people/{segment(person_id)}", body)
+    say(to_json(after) if as_json else _line(after))
 
 
 @person.command("remove")
-@click.argument("person_id")
+@click.argument("person_id", metavar="PERSON")
 @home_option
 @as_option
 @json_option
 def remove(person_id: str, home_path: str | None, person: str | None, as_json: bool) -> None:
     """From now on that person decides nothing and their token opens nothing."""
-    after = connect(home_path, person).post(f"/v1/people/{person_id}/remove")
-    click.echo(to_json(after) if as_json else f"Removed {after['id']}.")
+    after = connect(home_path, person).post(f"/v1/people/{segment(person_id)}/remove")
+    say(to_json(after) if as_json else f"Removed {visible(after['id'])}.")
 
 
 @person.command("token")
@@ -127,61 +156,36 @@ def remove(person_id: str, home_path: str | None, person: str | None, as_json: b
 @as_option
 @json_option
 def token(home_path: str | None, person: str | None, as_json: bool) -> None:
-    """Replace your own token; the old one is void at once."""
+    """Replace your own token, in the file it was read from. The old one is void at once."""
     client = connect(home_path, person)
     me = client.get("/v1/me")["id"]
-    made = client.post(f"/v1/people/{me}/token")
-    file = home_of(home_path).tokens / me
-    if file.exists():
-        file.write_text(made["token"] + "\n", encoding="utf-8")
-    click.echo(to_json(made) if as_json else made["token"])
-
-
-@click.group()
-def gate() -> None:
-    """Gates on other machines: list, add, remove."""
-
-
-@gate.command("list")
-@home_option
-@as_option
-@json_option
-def list_gates(home_path: str | None, person: str | None, as_json: bool) -> None:
-    """All gates, with their assurance level and last probe."""
-    gates = connect(home_path, person).get("/v1/gates")
-    if as_json:
-        click.echo(to_json(gates))
+    made = client.post(f"/v1/people/{me}/token")["token"]
+    file = client.source
+    assert file is not None
+    try:
+        _replace(file, made)
+    except OSError as error:
+        # The old token is void already: now or never.
+        say(f"{file}: {error.strerror}. Keep this token yourself; it is not shown again:", err=True)
+        say(to_json({"id": me, "token": made}) if as_json else made)
         return
-    for one in gates:
-        probe = one.get("probe")
-        shown = (
-            "not probed"
-            if probe is None
-            else "stopped the probe"
-            if probe["stopped"]
-            else "DID NOT STOP THE PROBE"
-        )
-        click.echo(f"{one['name']:<30} {one['assurance']:<12} {shown}")
+    words = f"The token of {me} in {file} is a new one; the old one is void."
+    say(to_json({"id": me, "token_file": str(file)}) if as_json else words)
 
 
-@gate.command("add")
-@click.argument("name")
-@click.option("--assurance", type=click.Choice(["advisory", "cooperative"]), default="advisory")
-@home_option
-@as_option
-@json_option
-def add_gate(name: str, assurance: str, home_path: str | None, person: str | None, as_json: bool) -> None:
-    """Give a gate on another machine its token, printed once."""
-    made = connect(home_path, person).post("/v1/gates", {"name": name, "assurance": assurance})
-    click.echo(to_json(made) if as_json else made["token"])
+def _replace(file: Path, token: str) -> None:
+    """Put *token* in place of the old one, in one step, readable by its owner alone."""
+    real = file.resolve()
+    new = real.with_name(f".{real.name}.new")
+    new.unlink(missing_ok=True)
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            opened.write(token + "\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+        new.replace(real)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
 
-
-@gate.command("remove")
-@click.argument("name")
-@home_option
-@as_option
-@json_option
-def remove_gate(name: str, home_path: str | None, person: str | None, as_json: bool) -> None:
-    """Revoke a gate's token."""
-    after = connect(home_path, person).post(f"/v1/gates/{name}/remove")
-    click.echo(to_json(after) if as_json else f"Removed {after['gate']}.")

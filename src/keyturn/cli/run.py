@@ -15,6 +15,9 @@ CLIENTS = ("auto", "claude-code", "codex", "gemini", "copilot", "opencode")
 @click.option(
     "--prompt", metavar="TEXT", help="The instruction. With it, Keyturn drives the client where it can."
 )
+@click.option(
+    "--socket", "socket_path", metavar="PATH", help="The gates' socket (default: HOME/run/gate.sock)."
+)
 @home_option
 @json_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -23,6 +26,7 @@ def run(
     ctx: click.Context,
     client: str,
     prompt: str | None,
+    socket_path: str | None,
     home_path: str | None,
     as_json: bool,
     command: tuple[str, ...],
@@ -35,7 +39,9 @@ def run(
     """
     from keyturn.cli.running import Wanted, running
 
-    wanted = Wanted(client=client, prompt=prompt, home=home_path, as_json=as_json, command=command)
+    wanted = Wanted(
+        client=client, prompt=prompt, home=home_path, socket=socket_path, as_json=as_json, command=command
+    )
     code = running(wanted)
     if code != ExitCode.DONE:
         ctx.exit(code)

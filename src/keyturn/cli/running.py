@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class Wanted(Struct, frozen=True):
     client: str
     prompt: str | None
     home: str | None
+    socket: str | None
     as_json: bool
     command: tuple[str, ...]
 
@@ -88,21 +90,22 @@ class Summary(Struct):
 def running(wanted: Wanted) -> int:
     """Run it; the exit code. Raises `NotStarted`, `NoGate`, `SelfGranting`, `HooksMissing`, `NoProgram`."""
     home = home_of(wanted.home)
+    gates = Path(os.path.abspath(wanted.socket)) if wanted.socket else home.gate_socket  # noqa: PTH100
     name = wanted.client if wanted.client != "auto" else launch.client_of(wanted.command)
     if name is None:
         raise launch.NoGate(
             f"{wanted.command[0]!r} is not an agent client that is known, so no gate can be wired into it."
         )
-    with tempfile.TemporaryDirectory(prefix="keyturn-run-") as folder:
-        plan = _plan(name, wanted, home, folder)
+    with ExitStack() as stack:
+        plan = _plan(name, wanted, home, gates, stack)
         launch.write(plan)
-        summary = asyncio.run(_Run(name, wanted, home, plan).go())
+        summary = asyncio.run(_Run(name, wanted, gates, plan).go())
     if wanted.as_json:
         click.echo(msgspec.json.encode(summary).decode())
     return summary.exit_code
 
 
-def _plan(name: str, wanted: Wanted, home: Home, folder: str) -> launch.Launch:
+def _plan(name: str, wanted: Wanted, home: Home, gates: Path, stack: ExitStack) -> launch.Launch:
     installed = _installed(name, home)
     drives = wanted.prompt is not None and name in launch.PROTOCOLS
     if name in launch.ASKS_TWICE and installed:
@@ -113,15 +116,30 @@ def _plan(name: str, wanted: Wanted, home: Home, folder: str) -> launch.Launch:
     argv = launch.prompted(name, wanted.command, wanted.prompt)
     if installed:
         return launch.Launch("installed", argv)
-    wire = Wire(_interpreter(), _script(folder), str(home.gate_socket))
+    folder = _folder(home, stack)
+    wire = Wire(_interpreter(), _script(folder), str(gates))
     return launch.hooked(name, argv, folder, wire, os.environ)
+
+
+def _folder(home: Home, stack: ExitStack) -> str:
+    """The run's own folder, inside Keyturn's home: an agent may write to temporary folders, but not there."""
+    try:
+        return stack.enter_context(tempfile.TemporaryDirectory(prefix="wiring-", dir=home.run))
+    except OSError as error:
+        raise launch.HooksMissing(
+            f"A run's hooks have to lie in Keyturn's home, and {home.run} can't be written ({error.strerror}).",
+            next_step="Run `keyturn hook install` for this client, or give the instruction with --prompt.",
+        ) from error
 
 
 def _installed(name: str, home: Home) -> bool:
     """Whether the client's hooks are installed for this user, this folder or everybody, as they were written."""
     place = install.Place(str(Path.home()), str(Path.cwd()), str(home.root))
     for scope in ("managed", "user", "project"):
-        found = install.status(name, scope, place)
+        try:
+            found = install.status(name, scope, place)
+        except KeyturnError:
+            continue  # a home that is another account's: what it installed can't be told from here
         if found.installed and not found.changed and not found.left:
             return True
     return False
@@ -151,11 +169,11 @@ def _free_port() -> int:
 class _Run:
     """One run, from the session's opening to its closing."""
 
-    def __init__(self, name: str, wanted: Wanted, home: Home, plan: launch.Launch) -> None:
+    def __init__(self, name: str, wanted: Wanted, gates: Path, plan: launch.Launch) -> None:
         self._name = name
         self._wanted = wanted
         self._plan = plan
-        self._connection = Connection(home.gate_socket)
+        self._connection = Connection(gates)
         parent = os.environ.get(SESSION_VARIABLE)
         protocol = launch.PROTOCOLS[name] if plan.mode == "driven" else plan.mode
         self._session = DrivenSession(

@@ -165,7 +165,7 @@ class Ledger:
         return subscription
 
     def inclusion(self, index: int) -> str:
-        """A c2sp.org/tlog-proof@v1 text for entry *index* under the newest checkpoint. Raises `ValueError` outside the log."""
+        """A c2sp.org/tlog-proof@v1 text for entry *index* under the newest checkpoint. Raises `NotFound` outside of the log."""
         return proof.prove(index, self.head(), self._store.tile)
 
     def consistency(self, old: int, new: int) -> tuple[bytes, ...]:

@@ -11,6 +11,7 @@ from base64 import b64encode
 
 from msgspec import Struct
 
+from keyturn.errors import NotFound
 from keyturn.ledger import checkpoint, merkle, note
 from keyturn.ledger.checkpoint import Checkpoint
 from keyturn.ledger.errors import NoteInvalid, ProofInvalid
@@ -40,10 +41,15 @@ class Proof(Struct, frozen=True):
         return "\n".join(lines) + "\n\n" + self.checkpoint
 
 
-def prove(index: int, head: str, tile: TileReader) -> str:
-    """The proof of entry *index* under the checkpoint note *head*. Raises `ValueError` outside the log."""
+def prove(index: int, head: str, read: TileReader) -> str:
+    """The proof text that entry *index* is under the checkpoint note *head*, from the log's tiles.
+
+    Raises `NotFound` outside of the tree, `NoteInvalid` for *head*, `LedgerDamaged` when a tile is missing.
+    """
     size = checkpoint.read_unverified(head).size
-    path = merkle.inclusion_path(index, size, subtrees(size, tile))
+    if not 0 <= index < size:
+        raise NotFound(f"The ledger has no entry {index}; it has {size} entries.")
+    path = merkle.inclusion_path(index, size, subtrees(size, read))
     return Proof(index, tuple(path), head).text
 
 

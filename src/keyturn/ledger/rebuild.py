@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from keyturn.errors import KeyturnError
 from keyturn.ledger import checkpoint, leaf, values
 from keyturn.ledger.entries import Fold, Put
 from keyturn.ledger.rows import Overlay
@@ -13,6 +14,9 @@ from keyturn.ledger.storage import Store
 
 NAMED_DIFFERENCES = 20
 """How many differing rows are named; all are counted."""
+
+ATTEMPTS = 10
+"""How often the comparison is begun again when the log grew under it."""
 
 _Row = tuple[str, str, str, int, bytes]
 
@@ -40,26 +44,47 @@ class Rebuilt(Struct, frozen=True):
         return not self.differing
 
 
+class LogGrowing(KeyturnError):
+    """A running server kept writing while its rows were being compared from outside."""
+
+    code = "ledger.growing"
+    status = 503
+    not_done = "The rows were not compared to the end and nothing was changed."
+    next_step = "Try again when fewer agents are at work, or stop the server first."
+
+
 def rebuild(store: Store, fold: Fold, *, check: bool) -> Rebuilt:
     """Fold the whole log again and compare with the stored rows; without *check*, replace them if they differ.
 
-    Nothing may write meanwhile. Raises what reading an entry raises (`UnknownVersion`, `UnknownType`, `EntryMalformed`).
+    Checking works beside a writer: rows that differ count only if the log stood still while they were read.
+    Raises `LogGrowing`, and what reading an entry raises (`UnknownVersion`, `UnknownType`, `EntryMalformed`).
     """
     overlay = Overlay(lambda kind, key: None)
-    head = store.head()
-    size = checkpoint.read_unverified(head).size if head else 0
-    for stored in store.entries(0, size):
+    size = 0
+    for _ in range(ATTEMPTS):
+        head = store.head()
+        size = _fold_until(store, fold, overlay, size, checkpoint.read_unverified(head).size if head else 0)
+        puts = sorted(overlay.puts.values(), key=lambda put: (put.kind.encode(), put.key.encode()))
+        differences = list(_differences(puts, store.dump_rows()))
+        if store.head() == head:
+            break
+    else:
+        raise LogGrowing("The log grew each time its rows were compared.")
+    if differences and not check:
+        store.replace_rows(iter(puts))
+    return Rebuilt(size, len(puts), len(differences), tuple(differences[:NAMED_DIFFERENCES]))
+
+
+def _fold_until(store: Store, fold: Fold, overlay: Overlay, start: int, end: int) -> int:
+    """Fold entries start ≤ index < end; gives *end*."""
+    for stored in store.entries(start, end):
         entry = leaf.read(stored)
         overlay.mark()
         for put in list(fold(entry, overlay)):
             overlay.put(put)
             if put.body is None:
                 del overlay.puts[put.kind, put.key]
-    puts = sorted(overlay.puts.values(), key=lambda put: (put.kind.encode(), put.key.encode()))
-    differences = list(_differences(puts, store.dump_rows()))
-    if differences and not check:
-        store.replace_rows(iter(puts))
-    return Rebuilt(size, len(puts), len(differences), tuple(differences[:NAMED_DIFFERENCES]))
+    return end
 
 
 def _differences(puts: list[Put], stored: Iterator[_Row]) -> Iterator[Difference]:

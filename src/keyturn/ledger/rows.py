@@ -89,8 +89,9 @@ class Overlay:
     def put(self, put: Put) -> None:
         """Lay *put* over. Raises `NotCanonical`, `DraftMalformed`."""
         place = (put.kind, put.key)
+        new = settled(put)
         self._journal.append((place, self.puts.get(place)))
-        self.puts[place] = settled(put)
+        self.puts[place] = new
 
     def mark(self) -> None:
         """From here on changes can be taken back."""

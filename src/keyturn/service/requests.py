@@ -342,7 +342,9 @@ def wake_all(core: Core) -> None:
 async def changes(core: Core) -> AsyncIterator[Row]:
     """Every entry as it lands, in short."""
     async with core.ledger.subscribe() as entries:
-        with contextlib.suppress(Lagged):  # a reader too slow for its queue: the stream ends, and it asks again
+        with contextlib.suppress(
+            Lagged
+        ):  # a reader too slow for its queue: the stream ends, and it asks again
             async for entry in entries:
                 yield _change(core, entry)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from keyturn.policy import Policy, PolicyInvalid, tighten
 from keyturn.policy.overlay import FOLDER, MAX_OVERLAY_FILES
@@ -16,15 +18,21 @@ Signature = tuple[tuple[str, int, int, int], ...]
 
 
 class Workspaces:
-    """The policy as each workspace tightens it, read again when a file's name, time, size or inode changes."""
+    """The policy as each workspace tightens it, read again when a file's name, time, size or inode changes.
 
-    def __init__(self) -> None:
+    A workspace is looked at again after `fresh` seconds at the latest.
+    """
+
+    def __init__(self, fresh: float = 0.2, clock: Callable[[], float] = time.monotonic) -> None:
+        self.fresh = fresh
+        self._clock = clock
+        self._seen: dict[str, tuple[float, Signature]] = {}
         self._kept: OrderedDict[tuple[str, str, Signature], Policy] = OrderedDict()
 
     def tightened(self, policy: Policy, workspace: str) -> Policy:
         """*policy* with the rules that lie in *workspace*. Raises `PolicyInvalid`: then nothing runs there."""
         folder = os.path.join(workspace, FOLDER) if workspace else ""  # noqa: PTH118
-        signature = _signature(folder)
+        signature = self._looked_at(folder)
         if not signature:
             return policy
         key = (policy.digest, workspace, signature)
@@ -34,6 +42,17 @@ class Workspaces:
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return known
+
+    def _looked_at(self, folder: str) -> Signature:
+        now = self._clock()
+        seen = self._seen.get(folder)
+        if seen is not None and now - seen[0] < self.fresh:
+            return seen[1]
+        signature = _signature(folder)
+        if len(self._seen) > KEPT:
+            self._seen.clear()
+        self._seen[folder] = (now, signature)
+        return signature
 
 
 def _signature(folder: str) -> Signature:
@@ -45,7 +64,9 @@ def _signature(folder: str) -> Signature:
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
-        raise PolicyInvalid([Problem(FOLDER, 0, 0, f"the workspace's rules can't be read: {error.strerror}")]) from error
+        raise PolicyInvalid(
+            [Problem(FOLDER, 0, 0, f"the workspace's rules can't be read: {error.strerror}")]
+        ) from error
     if len(files) > MAX_OVERLAY_FILES:
         raise PolicyInvalid([Problem(FOLDER, 0, 0, f"a workspace adds at most {MAX_OVERLAY_FILES} files")])
     return tuple(sorted((name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in files))

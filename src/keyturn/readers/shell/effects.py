@@ -50,6 +50,8 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
     if grammar.subcommands:
         _subcommand(grammar, words, call)
     else:
+        if kinds and all(kind.kind == "held" and kind.many for kind in kinds):
+            call.refuse(f"What {call.program} does is not described")
         if len(words.operands) < required:
             call.refuse(f"{call.program} needs at least {required} operand{'s' if required > 1 else ''}")
         asked = any(c.action == "default" for given in words.given for c in given.option.clauses)

@@ -23,4 +23,7 @@ button?.addEventListener("click", async () => {
     tell(words, "No answer. You are not signed in. Try again.", "bad");
   }
 });
-button?.focus();
+if (button) {
+  button.disabled = false;
+  button.focus();
+}

@@ -145,7 +145,8 @@ live((change) => {
 
 // --- keys and copying
 
-const copy = $("copy-raw");
+const copy = /** @type {HTMLButtonElement} */ ($("copy-raw"));
+copy.disabled = false;
 copy.addEventListener("click", async () => {
   try {
     const answer = await fetch(copy.dataset.raw ?? "");

@@ -92,7 +92,9 @@ function remembered(/** @type {string} */ origin, /** @type {number} */ size, /*
   return /** @type {[boolean, string]} */ ([true, before ? `not smaller than the ${before.size} entries this browser saw before` : "the first checkpoint this browser sees of this log; it is remembered"]);
 }
 
-$("verify-go").addEventListener("click", async () => {
+const go = /** @type {HTMLButtonElement} */ ($("verify-go"));
+go.disabled = false; // it was off until this script was there to answer
+go.addEventListener("click", async () => {
   const words = $("verify-words");
   list.replaceChildren();
   card.dataset.result = "";
