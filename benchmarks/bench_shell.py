@@ -23,8 +23,8 @@ KNOWN_BUDGET_US = 150.0
 NEW_BUDGET_MS = 3.0
 
 AROUND = Surroundings(
-    cwd="/work/project",
-    workspace="/work/project",
+    cwd="/srv/project",
+    workspace="/srv/project",
     home="/home/dev",
     protected=("/home/dev/.keyturn",),
     labels=(Label("secret", (".env", "*.pem", "~/.ssh/**", "**/credentials*")),),

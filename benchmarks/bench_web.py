@@ -205,10 +205,10 @@ class Real:
     async def hold(self, count: int) -> None:
         """*count* actions that wait for people."""
         agent, human, gate = Agent("bench"), Human("dana", "os-uid", os.getuid()), Gate("bench@here")
-        session = await self.service.open_session(agent=agent, human=human, gate=gate, cwd="/work")
-        around = Surroundings(cwd="/work", workspace="/work", home="/home/dana")
+        session = await self.service.open_session(agent=agent, human=human, gate=gate, cwd="/srv")
+        around = Surroundings(cwd="/srv", workspace="/srv", home="/home/dana")
         actions = (
-            Action(Shell(f"rm -r build-{n}"), Attribution(agent, human), gate, session.id, cwd="/work")
+            Action(Shell(f"rm -r build-{n}"), Attribution(agent, human), gate, session.id, cwd="/srv")
             for n in range(count)
         )
         outcomes = await asyncio.gather(*(self.service.authorize(action, around) for action in actions))

@@ -21,10 +21,10 @@ from keyturn.resources import (
 )
 
 AROUND = Surroundings(
-    cwd="/home/ana/work/src",
-    workspace="/home/ana/work",
+    cwd="/home/ana/code/src",
+    workspace="/home/ana/code",
     home="/home/ana",
-    protected=("/home/ana/.keyturn", "/home/ana/work/.claude/settings.json"),
+    protected=("/home/ana/.keyturn", "/home/ana/code/.claude/settings.json"),
     labels=(
         Label("secret", paths=("~/.ssh", ".env", "*.pem", "config/secrets"), hosts=()),
         Label(
@@ -39,10 +39,10 @@ AROUND = Surroundings(
 @pytest.mark.parametrize(
     "path, expected",
     [
-        ("/home/ana/work", "workspace"),
-        ("/home/ana/work/src/a.py", "workspace"),
-        ("/home/ana/workshop/a", "home"),
-        ("/home/ana/work/.claude/settings.json", "keyturn"),
+        ("/home/ana/code", "workspace"),
+        ("/home/ana/code/src/a.py", "workspace"),
+        ("/home/ana/codeshop/a", "home"),
+        ("/home/ana/code/.claude/settings.json", "keyturn"),
         ("/home/ana/.keyturn/log.db", "keyturn"),
         ("/home/ana/.bashrc", "home"),
         ("/home/ben/x", "outside"),
@@ -68,13 +68,13 @@ def test_where_a_path_lies(path: str, expected: str) -> None:
     [
         ("../../../../etc/passwd", "system"),
         ("../../.ssh/id_ed25519", "home"),
-        ("/home/ana/work/../../ben/x", "outside"),
-        ("/home/ana/work/./../.keyturn/log.db", "keyturn"),
+        ("/home/ana/code/../../ben/x", "outside"),
+        ("/home/ana/code/./../.keyturn/log.db", "keyturn"),
         ("//etc//passwd", "system"),
         ("/dev/fd/../sda", "system"),
         ("/dev/null/../sda", "system"),
         ("a/../../b", "workspace"),
-        ("/../../home/ana/work/x", "workspace"),
+        ("/../../home/ana/code/x", "workspace"),
     ],
 )
 def test_dots_do_not_lead_out_of_a_zone_unseen(path: str, expected: str) -> None:
@@ -89,14 +89,14 @@ components = st.lists(st.sampled_from(["..", ".", "", "a", "work", ".keyturn"]),
 @given(components)
 @example(["..", ".keyturn"])
 def test_the_spelling_of_a_path_does_not_change_its_zone(parts: list[str]) -> None:
-    written = "/home/ana/work/" + "/".join(parts)
+    written = "/home/ana/code/" + "/".join(parts)
     assert zone(written, AROUND) == zone(posixpath.normpath(written), AROUND)
     assert path_labels(written, AROUND) == path_labels(posixpath.normpath(written), AROUND)
 
 
 def test_a_check_that_only_compares_beginnings_would_be_fooled() -> None:
     """Negative control of the two tests above."""
-    assert inside("/home/ana/work/../.keyturn/log.db", "/home/ana/work")
+    assert inside("/home/ana/code/../.keyturn/log.db", "/home/ana/code")
 
 
 @pytest.mark.parametrize("workspace", ["/", "//", "/x/.."])
@@ -118,8 +118,8 @@ def test_without_workspace_or_home_nothing_lies_in_them() -> None:
         ("/home/ana/.ssh", ("secret",)),
         ("/home/ana/.ssh/keys/id", ("secret",)),
         ("/home/ben/.ssh/id", ()),
-        ("/home/ana/work/.env", ("secret",)),
-        ("/home/ana/work/prod.env", ()),
+        ("/home/ana/code/.env", ("secret",)),
+        ("/home/ana/code/prod.env", ()),
         ("/srv/x.pem", ("secret",)),
         ("/srv/config/secrets/a", ("secret",)),
         ("/srv/myconfig/secrets/a", ()),

@@ -32,6 +32,9 @@ from keyturn.store import open_store
 
 log = logging.getLogger("keyturn")
 
+LONGEST_NAP = 60.0
+"""Seconds after which deadlines are looked at in any case: a clock that was set is noticed."""
+
 
 class InUse(KeyturnError):
     """The address or the home is taken by another server."""
@@ -190,7 +193,7 @@ def _landed(core: Core, entry: Entry) -> None:
     if entry.type.startswith("person."):
         core.people_changed()
     requests.woken(core, entry)
-    if entry.type in ("request.opened", "request.ended"):
+    if entry.type == "request.opened":
         core.deadlines.set()
 
 
@@ -199,14 +202,14 @@ async def _expire(service: Keyturn) -> None:
     core = service.core
     while True:
         core.deadlines.clear()
+        deadline = None
         try:
-            await service.expire()
+            deadline = await service.expire()
         except KeyturnError as error:  # a full disk must not end the one who ends requests
             log.warning("requests could not be ended: %s", error)
-        waiting = core.ledger.rows("request", state="waiting", limit=100_000)
-        left = min((row["expires"] - core.now() for row in waiting), default=60_000) / 1000
+        left = (deadline - core.now()) / 1000 if deadline is not None else LONGEST_NAP
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(max(left, 0.05), 60)):
+            async with asyncio.timeout(min(max(left, 0.05), LONGEST_NAP)):
                 await core.deadlines.wait()
 
 
@@ -222,7 +225,7 @@ def _log_failure(error: BaseException) -> None:
 
 def _tcp(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.listen else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((settings.listen, settings.port))

@@ -92,3 +92,18 @@ def test_an_edit_that_copilot_asks_about_twice_runs_and_is_shown_with_its_bytes(
     edits = [entry["action"]["content"] for entry in keyturn.entries("action.decided", start)]
     assert all(edit["kind"] == "file" for edit in edits)
     assert "+RAN\n" in edits[0]["diff"]
+
+
+def test_a_held_edit_is_held_once_and_runs_once_it_is_approved(
+    keyturn: KeyturnServer, agent: MakeAgent
+) -> None:
+    start = keyturn.size
+    one = wired(keyturn, agent("copilot"))
+    (one.work / ".github" / "workflows").mkdir(parents=True)
+    target = one.work / ".github" / "workflows" / "ci.yml"
+    run = one.start(script({"calls": [one.recipe.write(str(target), "on: push\n")]}))
+    keyturn.approve(keyturn.waiting())
+    run.end()
+    assert target.read_text() == "on: push\n", run.said
+    assert len(keyturn.entries("action.decided", start)) == 1
+    assert len(keyturn.entries("permit.consumed", start)) == 1

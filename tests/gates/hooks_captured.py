@@ -12,7 +12,7 @@ PROMPTS = {"claude-code": "UserPromptSubmit", "codex": "UserPromptSubmit", "gemi
 CLIENTS = tuple(GATES)
 
 
-def payload(client: str, event: str, cwd: str = "/work", **members: Any) -> dict[str, Any]:
+def payload(client: str, event: str, cwd: str = "/srv", **members: Any) -> dict[str, Any]:
     """What all events of *client* carry, and *members*."""
     common: dict[str, Any] = {
         "session_id": "6605205f-191c-42d7",
@@ -29,20 +29,20 @@ def payload(client: str, event: str, cwd: str = "/work", **members: Any) -> dict
     return common | members
 
 
-def tool(client: str, name: str, given: dict[str, Any], cwd: str = "/work", **members: Any) -> bytes:
+def tool(client: str, name: str, given: dict[str, Any], cwd: str = "/srv", **members: Any) -> bytes:
     """A tool call about to happen."""
     extra: dict[str, Any] = {} if client == "gemini" else {"tool_use_id": "toolu_c9437db4318c"}
     return encoded(payload(client, GATES[client], cwd, tool_name=name, tool_input=given, **extra, **members))
 
 
-def result(client: str, name: str, given: dict[str, Any], response: Any, cwd: str = "/work") -> bytes:
+def result(client: str, name: str, given: dict[str, Any], response: Any, cwd: str = "/srv") -> bytes:
     """A tool call's result."""
     extra: dict[str, Any] = {} if client == "gemini" else {"tool_use_id": "toolu_c9437db4318c"}
     said = payload(client, RESULTS[client], cwd, tool_name=name, tool_input=given, **extra)
     return encoded(said | {"tool_response": response})
 
 
-def shell(client: str, script: str, cwd: str = "/work") -> bytes:
+def shell(client: str, script: str, cwd: str = "/srv") -> bytes:
     """A command line about to run."""
     return tool(client, SHELLS[client], {"command": script}, cwd)
 

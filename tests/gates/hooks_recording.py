@@ -177,6 +177,6 @@ def files_of(service: Recording) -> list[FileEdit]:
     return [action.content for action in service.actions if isinstance(action.content, FileEdit)]
 
 
-def call(client: str, event: str, payload: bytes, cwd: str = "/work") -> HookCall:
+def call(client: str, event: str, payload: bytes, cwd: str = "/srv") -> HookCall:
     """A hook call as the socket gives it."""
     return HookCall(client, event, cwd, 1, payload)

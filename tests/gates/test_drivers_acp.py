@@ -13,7 +13,7 @@ from keyturn.actions import FileEdit, Shell, ToolCall
 from keyturn.gates.drivers import Ask, Finished, Observed, Opened, Said, Verdict
 from keyturn.gates.drivers.acp import MAX_FOLLOW_UPS, Acp
 
-CWD = "/work/proj"
+CWD = "/srv/proj"
 OPTIONS = [
     {"optionId": "proceed_always", "name": "Allow for this session", "kind": "allow_always"},
     {"optionId": "proceed_once", "name": "Allow", "kind": "allow_once"},
@@ -120,7 +120,7 @@ def test_a_question_that_can_only_be_allowed_for_more_than_once_is_rejected(opti
     [
         "",
         "[in /elsewhere] ] (x)",
-        "[in /work/a] (note]",
+        "[in /srv/a] (note]",
         "in /work",
         f"[current working directory {CWD}/other]",
     ],

@@ -13,7 +13,7 @@ from keyturn.actions import FileEdit, HttpRequest, Shell, ToolCall
 from keyturn.gates.drivers import Finished, Observed, Said, Verdict
 from keyturn.gates.drivers.codex_app_server import COMMAND, ELICITATION, FILES, PERMISSIONS, CodexAppServer
 
-CWD = "/work/proj"
+CWD = "/srv/proj"
 WRAPPED = "/bin/bash -lc 'echo RAN > proof.txt'"
 
 

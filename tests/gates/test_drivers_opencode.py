@@ -13,7 +13,7 @@ from keyturn.actions import FileEdit, HttpRequest, Shell, ToolCall
 from keyturn.gates.drivers import Finished, Observed, Opened, Said, Verdict
 from keyturn.gates.drivers.opencode_server import RESPONSE, OpencodeServer
 
-CWD = "/work/proj"
+CWD = "/srv/proj"
 
 
 def response(tag: str, status: int = 200, body: Any = None) -> dict[str, Any]:

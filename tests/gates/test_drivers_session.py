@@ -153,7 +153,7 @@ def hang_up(session: DrivenSession) -> None:
     writer.transport.abort()
 
 
-def driven(service: RemoteService, cwd: str = "/work") -> DrivenSession:
+def driven(service: RemoteService, cwd: str = "/srv") -> DrivenSession:
     return DrivenSession(
         service, dialect_of("gemini"), protocol="acp", host="test", cwd=cwd, home="/home/dana"
     )
@@ -161,7 +161,7 @@ def driven(service: RemoteService, cwd: str = "/work") -> DrivenSession:
 
 def ask(*contents: Any, call: str = "c1") -> Ask:
     proposals = tuple(Proposal(content, "tool") for content in contents or (Shell("ls"),))
-    return Ask(f"{call}:1", call, proposals, "/work", "I reason.")
+    return Ask(f"{call}:1", call, proposals, "/srv", "I reason.")
 
 
 def over_a_socket(
@@ -219,11 +219,11 @@ def test_one_part_that_is_refused_refuses_all(tmp_path: Path) -> None:
     )
 
     async def work(session: DrivenSession) -> None:
-        both = ask(FileEdit("/work/a", "delete"), FileEdit("/work/secret", "delete"))
+        both = ask(FileEdit("/srv/a", "delete"), FileEdit("/srv/secret", "delete"))
         verdict = await session.verdict(both)
         assert not verdict.allow
         assert (
-            await session.verdict(ask(FileEdit("/work/a", "delete"), FileEdit("/work/b", "delete")))
+            await session.verdict(ask(FileEdit("/srv/a", "delete"), FileEdit("/srv/b", "delete")))
         ).allow
 
     over_a_socket(tmp_path, service, work)
@@ -247,7 +247,7 @@ def test_what_ran_unasked_is_recorded_as_advisory_and_nobody_is_waited_for(tmp_p
     service = Recording(lambda action: "hold")
 
     async def work(session: DrivenSession) -> None:
-        seen = Observed("c1", (Proposal(Shell("ls"), "t"),), "/work")
+        seen = Observed("c1", (Proposal(Shell("ls"), "t"),), "/srv")
         assert not (await session.observe(seen)).allow
 
     over_a_socket(tmp_path, service, work)
@@ -348,7 +348,7 @@ def test_acting_unasked_against_policy_stops_the_run_even_when_the_client_says_i
     tmp_path: Path,
 ) -> None:
     async def work(session: DrivenSession) -> None:
-        seen = Observed("c1", (Proposal(Shell("rm -rf ."), "t"),), "/work")
+        seen = Observed("c1", (Proposal(Shell("rm -rf ."), "t"),), "/srv")
         transport = Script({"events": [seen, Ended(True)]})
         end = await Drive(Core(), transport, session).run()
         assert not end.ok

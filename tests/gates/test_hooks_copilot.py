@@ -16,7 +16,7 @@ from keyturn.gates.hooks.dialects.copilot import DIALECT, hooks_file, parse, rea
 from keyturn.gates.hooks.model import HookEvent, HookVerdict
 from keyturn.gates.hooks.payload import HookMalformed
 
-COMMON = {"sessionId": "6ac2ff07-085d-49e0", "timestamp": 1795209658767, "cwd": "/work"}
+COMMON = {"sessionId": "6ac2ff07-085d-49e0", "timestamp": 1795209658767, "cwd": "/srv"}
 
 
 def event(name: str, **members: Any) -> HookEvent:
@@ -49,7 +49,7 @@ def test_each_event_is_its_moment() -> None:
     for name, (moment, members) in moments.items():
         found = event(name, **members)
         assert (found.moment, found.event, found.client_session, found.cwd) == (
-            moment, name, "6ac2ff07-085d-49e0", "/work",
+            moment, name, "6ac2ff07-085d-49e0", "/srv",
         )  # fmt: skip
     assert event("userPromptSubmitted", prompt="please").instruction == "please"
 
@@ -58,8 +58,8 @@ def test_each_event_is_its_moment() -> None:
     ("name", "arguments", "content"),
     [
         ("bash", {"command": "ls", "description": "x", "mode": "sync"}, Shell("ls")),
-        ("view", {"path": "a.txt", "view_range": [1, 2]}, FileEdit("/work/a.txt", "read")),
-        ("create", {"path": "/work/a.txt", "file_text": "one\n"}, FileEdit("/work/a.txt", "write", diff="+one\n")),
+        ("view", {"path": "a.txt", "view_range": [1, 2]}, FileEdit("/srv/a.txt", "read")),
+        ("create", {"path": "/srv/a.txt", "file_text": "one\n"}, FileEdit("/srv/a.txt", "write", diff="+one\n")),
         ("web_fetch", {"url": "https://example.org/"}, HttpRequest("https://example.org/")),
         ("sql", {"description": "d", "query": "select 1"}, ToolCall("sql", {"description": "d", "query": "select 1"}, "client:copilot")),
         ("fs-poke", {"a": 1}, ToolCall("fs-poke", {"a": 1}, "mcp:copilot")),
@@ -75,7 +75,7 @@ def test_a_tool_is_read_exactly(name: str, arguments: dict[str, Any], content: A
 
 def test_an_edit_keeps_what_is_replaced() -> None:
     found = tool("edit", path="a.txt", old_str="two", new_str="three")
-    assert contents(found) == [FileEdit("/work/a.txt", "edit", diff="@@ one occurrence @@\n-two\n+three\n")]
+    assert contents(found) == [FileEdit("/srv/a.txt", "edit", diff="@@ one occurrence @@\n-two\n+three\n")]
     with pytest.raises(HookMalformed):
         tool("edit", path="a.txt", old_str="", new_str="three")
 
@@ -95,9 +95,9 @@ def test_what_nobody_has_read_is_unknown(name: str, arguments: dict[str, Any]) -
 
 
 def test_the_second_question_about_an_edit_is_a_proposal_of_its_own() -> None:
-    diff = "\ndiff --git a/work/a.txt b/work/a.txt\ncreate file mode 100644\n--- a/dev/null\n+++ b/work/a.txt\n@@ -1,0 +1 @@\n+one\n"
-    found = event("permissionRequest", toolName="edit", toolInput={"file_path": "/work/a.txt", "diff": diff})
-    assert contents(found) == [FileEdit("/work/a.txt", "create", diff=diff)]
+    diff = "\ndiff --git a/srv/a.txt b/srv/a.txt\ncreate file mode 100644\n--- a/dev/null\n+++ b/srv/a.txt\n@@ -1,0 +1 @@\n+one\n"
+    found = event("permissionRequest", toolName="edit", toolInput={"file_path": "/srv/a.txt", "diff": diff})
+    assert contents(found) == [FileEdit("/srv/a.txt", "create", diff=diff)]
     assert spoken(found, HookVerdict(True)) == {"behavior": "allow"}
     assert spoken(found, HookVerdict(False, "no.")) == {"behavior": "deny", "message": "no."}
 

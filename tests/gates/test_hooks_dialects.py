@@ -32,7 +32,7 @@ def contents(client: str, name: str, arguments: dict[str, Any], **members: Any) 
 def test_a_command_is_read_exactly(client: str) -> None:
     event = parsed(client, shell(client, "echo RAN > proof.txt && cat proof.txt"))
     assert [p.content for p in event.proposals] == [Shell("echo RAN > proof.txt && cat proof.txt")]
-    assert (event.moment, event.cwd, event.unknown) == ("proposal", "/work", None)
+    assert (event.moment, event.cwd, event.unknown) == ("proposal", "/srv", None)
     assert event.call == (None if client == "gemini" else "toolu_c9437db4318c")
 
 
@@ -59,11 +59,11 @@ def test_a_known_tool_with_a_member_nobody_has_read_is_unknown(client: str) -> N
 
 
 def test_claude_code_file_tools_are_file_edits() -> None:
-    write = contents("claude-code", "Write", {"file_path": "/work/a.txt", "content": "x\n"})
-    assert write == [FileEdit("/work/a.txt", "write", diff="+x\n")]
+    write = contents("claude-code", "Write", {"file_path": "/srv/a.txt", "content": "x\n"})
+    assert write == [FileEdit("/srv/a.txt", "write", diff="+x\n")]
     change = {"file_path": "sub/b.txt", "old_string": "x", "new_string": "y", "replace_all": True}
     (edit,) = contents("claude-code", "Edit", change)
-    assert (edit.path, edit.operation) == ("/work/sub/b.txt", "edit")
+    assert (edit.path, edit.operation) == ("/srv/sub/b.txt", "edit")
     assert "-x\n+y\n" in edit.diff
     assert contents("claude-code", "Read", {"file_path": "/etc/passwd"}) == [FileEdit("/etc/passwd", "read")]
     (search,) = contents("claude-code", "Glob", {"pattern": "/etc/**/*.conf"})
@@ -76,7 +76,7 @@ def test_claude_code_file_tools_are_file_edits() -> None:
 def test_codex_patches_are_one_file_edit_for_each_file() -> None:
     patch = "*** Begin Patch\n*** Add File: b.txt\n+hello\n*** Update File: a.txt\n@@\n-hello\n+bye\n*** End Patch\n"
     edits = contents("codex", "apply_patch", {"command": patch})
-    assert [(e.path, e.operation) for e in edits] == [("/work/b.txt", "write"), ("/work/a.txt", "edit")]
+    assert [(e.path, e.operation) for e in edits] == [("/srv/b.txt", "write"), ("/srv/a.txt", "edit")]
 
 
 def test_gemini_commands_run_where_they_say() -> None:

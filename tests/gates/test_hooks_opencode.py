@@ -35,10 +35,10 @@ def tool(name: str, **arguments: Any) -> HookEvent:
     ("name", "arguments", "content"),
     [
         ("bash", {"command": "ls", "timeout": 1}, Shell("ls")),
-        ("read", {"filePath": "a.txt"}, FileEdit("/work/a.txt", "read")),
-        ("write", {"filePath": "a.txt", "content": "one\n"}, FileEdit("/work/a.txt", "write", diff="+one\n")),
+        ("read", {"filePath": "a.txt"}, FileEdit("/srv/a.txt", "read")),
+        ("write", {"filePath": "a.txt", "content": "one\n"}, FileEdit("/srv/a.txt", "write", diff="+one\n")),
         ("webfetch", {"url": "https://example.org/", "format": "text"}, HttpRequest("https://example.org/")),
-        ("glob", {"pattern": "*"}, FileEdit("/work", "read", diff="glob: *")),
+        ("glob", {"pattern": "*"}, FileEdit("/srv", "read", diff="glob: *")),
         ("todowrite", {"todos": []}, ToolCall("todowrite", {"todos": []}, "client:opencode")),
         ("fs_poke", {"a": 1}, ToolCall("fs_poke", {"a": 1}, "mcp:opencode")),
         ("surprise", {"a": 1}, ToolCall("surprise", {"a": 1}, "unknown:opencode")),
@@ -52,7 +52,7 @@ def test_a_tool_is_read_exactly(name: str, arguments: dict[str, Any], content: A
 
 def test_a_command_in_another_folder_is_read_there() -> None:
     assert tool("bash", command="ls", workdir="../other").cwd == "/other"
-    assert tool("bash", command="ls").cwd == "/work"
+    assert tool("bash", command="ls").cwd == "/srv"
 
 
 def test_a_patch_is_read_file_by_file() -> None:
@@ -61,8 +61,8 @@ def test_a_patch_is_read_file_by_file() -> None:
     assert [
         (p.content.operation, p.content.path) for p in found.proposals if isinstance(p.content, FileEdit)
     ] == [
-        ("write", "/work/a.txt"),
-        ("delete", "/work/b.txt"),
+        ("write", "/srv/a.txt"),
+        ("delete", "/srv/b.txt"),
     ]
 
 
@@ -119,7 +119,7 @@ def test_junk_is_refused_or_a_proposal(name: str, members: dict[str, Any]) -> No
 
 DRIVER = """
 import { Keyturn } from "./keyturn.mjs"
-const hooks = await Keyturn({ directory: "/work" })
+const hooks = await Keyturn({ directory: "/srv" })
 const output = { args: { command: "ls  -l" } }
 try {
   await hooks["tool.execute.before"]({ sessionID: "s", callID: "c", tool: "bash" }, output)
@@ -184,7 +184,7 @@ def test_the_plugin_lets_a_clear_allow_pass_and_runs_what_was_read(tmp_path: Pat
         b"1",
         b"opencode",
         b"tool.execute.before",
-        b"/work",
+        b"/srv",
     )
     assert json.loads(fields[5])["args"] == {"command": "ls  -l"}
 

@@ -9,8 +9,8 @@ from keyturn.actions import Reading
 from keyturn.resources import Label, Surroundings
 
 AROUND = Surroundings(
-    cwd="/work/project",
-    workspace="/work/project",
+    cwd="/data/project",
+    workspace="/data/project",
     home="/home/dev",
     protected=("/home/dev/.keyturn",),
     labels=(Label("secret", (".env", "*.pem", "~/.ssh/**", "/etc/shadow")),),

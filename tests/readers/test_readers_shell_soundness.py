@@ -136,9 +136,9 @@ def test_an_attached_value_and_a_cluster_are_the_same_as_written_out() -> None:
 def test_a_failed_cd_is_thought_of() -> None:
     """`cd build; rm -r *` in a folder without build deletes the folder's own files."""
     zones = {e.what for e in read_shell("cd build; rm -r ./*", AROUND).effects if e.verb == "deletes"}
-    assert zones == {"/work/project/*", "/work/project/build/*"}
+    assert zones == {"/data/project/*", "/data/project/build/*"}
     both = {e.what for e in read_shell("cd build && rm -r ./*", AROUND).effects if e.verb == "deletes"}
-    assert both == {"/work/project/build/*"}
+    assert both == {"/data/project/build/*"}
 
 
 def test_the_file_inside_a_target_folder_counts() -> None:

@@ -82,6 +82,18 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.items()])
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a guess at what was meant: click looks for one only among commands already imported."""
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         """Names that begin with *incomplete*, from the table: a Tab must not wait for imports."""
         from click.shell_completion import CompletionItem
@@ -170,7 +182,7 @@ def _own(args: list[str]) -> list[str]:
 
 
 def _usage(error: click.ClickException) -> KeyturnError:
-    words = error.format_message().rstrip()
+    words = " ".join(error.format_message().split())
     words += "" if words.endswith((".", "?", "!")) else "."
     context = getattr(error, "ctx", None)
     if isinstance(error, click.UsageError) and context is not None and context.parent is not None:

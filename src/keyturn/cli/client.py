@@ -115,7 +115,9 @@ json_option = click.option(
 
 def _people_of_home(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Shell completion of --as: whose tokens lie in the home."""
-    return [name for name in _token_names(home_of(context.params.get("home_path"))) if name.startswith(incomplete)]
+    return [
+        name for name in _token_names(home_of(context.params.get("home_path"))) if name.startswith(incomplete)
+    ]
 
 
 as_option = click.option(
@@ -209,7 +211,12 @@ class Client:
             ) from error
 
     def _exchange(
-        self, connection: http.client.HTTPConnection, method: str, path: str, data: bytes | None, headers: dict[str, str]
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        data: bytes | None,
+        headers: dict[str, str],
     ) -> tuple[int, bytes]:
         try:
             connection.request(method, path, data, headers)
@@ -222,7 +229,9 @@ class Client:
     def _explained(self, error: KeyturnError) -> KeyturnError:
         if error.code == "auth.unknown" and self.source is not None:
             error.happened = f"The server does not know the token in {self.source}: it was replaced, or is another server's."
-            error.do_next = "Ask an administrator to enrol you, or name the right file with KEYTURN_TOKEN_FILE."
+            error.do_next = (
+                "Ask an administrator to enrol you, or name the right file with KEYTURN_TOKEN_FILE."
+            )
         return error
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tomllib
 
 import click
-import msgspec
 
-from keyturn.cli import as_json as to_json
 from keyturn.cli.client import home_of, home_option, json_option
+from keyturn.cli.terminal import as_json as to_json
+from keyturn.cli.terminal import say, visible
+
+_PASSWORD = re.compile(r"(?<=:)[^:/@]*(?=@)|(?<=password=)[^&]*")
 
 
 @click.command()
 @home_option
 @json_option
 def config(home_path: str | None, as_json: bool) -> None:
-    """Every setting, its value, and where it comes from."""
+    """Every setting, its value, and where it comes from. A password in `store` is not shown."""
+    import msgspec
+
     from keyturn.service.settings import ENVIRONMENT_PREFIX, load
 
     home = home_of(home_path)
@@ -26,9 +32,17 @@ def config(home_path: str | None, as_json: bool) -> None:
     for name, value in msgspec.to_builtins(settings).items():
         variable = ENVIRONMENT_PREFIX + name.upper()
         origin = variable if variable in os.environ else str(home.settings) if name in written else "default"
-        shown.append({"name": name, "value": value, "origin": origin})
+        shown.append(
+            {"name": name, "value": without_password(value) if name == "store" else value, "origin": origin}
+        )
     if as_json:
-        click.echo(to_json(shown))
+        say(to_json(shown))
         return
     for row in shown:
-        click.echo(f"{row['name']:<16} {row['value']!r:<24} {row['origin']}")
+        say(f"{row['name']:<16} {visible(json.dumps(row['value'], ensure_ascii=False)):<24} {row['origin']}")
+    say(f"In {home.root}" + ("." if home.exists else ", which is not a home yet: `keyturn init`."), err=True)
+
+
+def without_password(url: str) -> str:
+    """A store's URL as it may be shown."""
+    return _PASSWORD.sub("…", url) if "://" in url else url

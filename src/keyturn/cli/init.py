@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import re
 import secrets
 import shutil
+from pathlib import Path
+from typing import Any
 
 import click
 
-from keyturn.cli import as_json as to_json
 from keyturn.cli.client import home_of, home_option, json_option
+from keyturn.cli.terminal import as_json as to_json
+from keyturn.cli.terminal import say
+from keyturn.errors import ExitCode, KeyturnError
 from keyturn.home import Home
+
+
+class FolderTaken(KeyturnError):
+    """The folder that should become a home holds files under names that a home uses."""
+
+    code = "home.folder_taken"
+    status = 409
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was changed."
+    next_step = "Name another folder with --home or KEYTURN_HOME, or move those files away."
 
 
 @click.command()
@@ -23,7 +38,8 @@ from keyturn.home import Home
     "--mode",
     type=click.Choice(["enforce", "observe"]),
     default="enforce",
-    help="observe: nothing is held, everything is recorded.",
+    show_default=True,
+    help="observe: what would be held runs, and everything is recorded; refusals stand.",
 )
 @json_option
 def init(home_path: str | None, person: str | None, name: str, mode: str, as_json: bool) -> None:
@@ -32,18 +48,18 @@ def init(home_path: str | None, person: str | None, name: str, mode: str, as_jso
     chosen = person or _login_name()
     token_file = create(home, chosen, name, mode)
     if as_json:
-        click.echo(
-            to_json({"home": str(home.root), "person": chosen, "token_file": token_file, "mode": mode})
-        )
+        say(to_json({"home": str(home.root), "person": chosen, "token_file": token_file, "mode": mode}))
         return
-    click.echo(f"Made {home.root}.")
-    click.echo(f"  You are {chosen}; your token is in {token_file} (only you can read it).")
-    click.echo(f"  The starter policy is in {home.policy}; mode: {mode}.")
-    click.echo("Nobody approves what their own agent asks, so add a colleague who reviews:")
-    click.echo("  keyturn person add NAME --group reviewers --group policy")
-    click.echo(
-        "Next: `keyturn serve`, then `keyturn hook install claude-code` (or codex, gemini, copilot, opencode)."
-    )
+    say(f"Made {home.root}.")
+    say(f"  You are {chosen}; your token is in {token_file} (only you can read it).")
+    say(f"  The starter policy is in {home.policy}; mode: {mode}.")
+    if mode == "observe":
+        say("  What would be held runs, and is recorded with what would have been decided. Refusals stand.")
+    say("Next:")
+    say("  keyturn serve                       in a terminal of its own")
+    say("  keyturn person add NAME --group reviewers --group policy")
+    say("                                      a colleague: nobody approves what their own agent asks")
+    say("  keyturn hook install claude-code    or codex, gemini, copilot, opencode")
 
 
 def create(
@@ -55,54 +71,109 @@ def create(
     os_uids: list[int] | None = None,
     policy: dict[str, bytes] | None = None,
 ) -> str:
-    """Make the home and write its first entries; gives the path of the person's token. Raises `HomeExists`, `HomeUnwritable`."""
+    """Make the home and write its first entries; gives the path of the person's token.
+
+    Raises `HomeExists`, `FolderTaken`, `HomeUnwritable`; whatever it raises, what it made is gone again.
+    """
     from keyturn import policy as policies
     from keyturn.identity.names import check_person_id
+    from keyturn.service import genesis
+
+    check_person_id(person)
+    files = dict(policy or policies.read_folder(policies.STARTER))
+    files["policy.toml"] = _with_mode(files["policy.toml"], mode)
+    first = {
+        "id": person,
+        "name": name,
+        "groups": ["policy", "reviewers"],
+        "roles": ["admin", "author", "member"],
+        "os_uids": [os.getuid()] if os_uids is None else os_uids,
+    }
+    _check_free(home)
+    new = not home.root.exists()
+    try:
+        genesis.make_folders(home)
+        home.root.chmod(0o700)  # a folder that was there before may have been open to others
+        write_policy(home, files)
+        token = _begin(home, first, files)
+        genesis.write_private(home.tokens / person, token.encode() + b"\n")
+    except BaseException as error:
+        _remove(home, whole=new)
+        if isinstance(error, OSError):
+            raise genesis.HomeUnwritable(f"{error.filename or home.root}: {error.strerror}.") from error
+        raise
+    return str(home.tokens / person)
+
+
+def _check_free(home: Home) -> None:
+    """Raise unless there is no home and nothing under the names that a home uses, settings and sockets' folder aside."""
+    from keyturn.service.genesis import HomeExists, HomeUnwritable
+
+    try:
+        if home.exists:
+            raise HomeExists(f"{home.root} is a home already.")
+        there = sorted(path.name for path in home.root.iterdir()) if home.root.is_dir() else []
+        ours = {path.name for path in _made(home)}
+        taken = [
+            name
+            for name in there
+            if name in ours and (home.root / name).exists() and _holds(home.root / name)
+        ]
+    except OSError as error:
+        raise HomeUnwritable(f"{error.filename or home.root}: {error.strerror}.") from error
+    if taken:
+        raise FolderTaken(f"{home.root} is no home, but holds {', '.join(taken)}.")
+
+
+def _holds(path: Path) -> bool:
+    return not path.is_dir() or any(path.iterdir())
+
+
+def _made(home: Home) -> list[Path]:
+    """What `create` makes; a store of its own lies beside the SQLite file."""
+    beside = [home.root / f"{home.ledger.name}{end}" for end in ("-wal", "-shm")]
+    return [
+        home.keys,
+        home.policy,
+        home.tokens,
+        home.installed,
+        home.ledger,
+        home.ledger.with_suffix(".lock"),
+        *beside,
+    ]
+
+
+def _remove(home: Home, *, whole: bool) -> None:
+    """Half a home would look like one; nothing in it is worth keeping yet."""
+    for path in [home.root] if whole else _made(home):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()
+    if not whole and not home.run.is_symlink():
+        with contextlib.suppress(OSError):
+            home.run.rmdir()
+
+
+def _begin(home: Home, person: dict[str, Any], files: dict[str, bytes]) -> str:
+    """Make the keys and write the first entries; the person's token."""
     from keyturn.ledger import Ledger
     from keyturn.service import genesis
     from keyturn.service.projections import fold
     from keyturn.service.settings import store_url
     from keyturn.store import open_store
 
-    check_person_id(person)
-    if home.exists:
-        raise genesis.HomeExists(f"{home.root} is a home already.")
-    genesis.make_folders(home)
+    log_key, permit_key = genesis.make_key(home.log_key), genesis.make_key(home.permit_key)
+    origin = f"keyturn.local/{secrets.token_hex(8)}"
+    genesis.write_private(home.keys / "origin", origin.encode() + b"\n")
+    ledger = Ledger.open(open_store(store_url(home)), log_key, origin, fold)
     try:
-        files = dict(policy or policies.read_folder(policies.STARTER))
-        files["policy.toml"] = _with_mode(files["policy.toml"], mode)
-        write_policy(home, files)
-        log_key, permit_key = genesis.make_key(home.log_key), genesis.make_key(home.permit_key)
-        origin = f"keyturn.local/{secrets.token_hex(8)}"
-        genesis.write_private(home.keys / "origin", origin.encode() + b"\n")
-        ledger = Ledger.open(open_store(store_url(home)), log_key, origin, fold)
-        try:
-            first = {
-                "id": person,
-                "name": name,
-                "groups": ["policy", "reviewers"],
-                "roles": ["admin", "author", "member"],
-                "os_uids": [os.getuid()] if os_uids is None else os_uids,
-            }
-            token = genesis.first_entries(
-                ledger,
-                origin=origin,
-                log_key=log_key,
-                permit_key=permit_key,
-                person=first,
-                policy_files=files,
-            )
-        finally:
-            ledger.close()
-        genesis.write_private(home.tokens / person, token.encode() + b"\n")
-    except BaseException:
-        # Half a home would look like one; nothing in it is worth keeping yet.
-        for path in (home.keys, home.policy, home.tokens):
-            shutil.rmtree(path, ignore_errors=True)
-        for path in home.root.glob("ledger*"):
-            path.unlink(missing_ok=True)
-        raise
-    return str(home.tokens / person)
+        return genesis.first_entries(
+            ledger, origin=origin, log_key=log_key, permit_key=permit_key, person=person, policy_files=files
+        )
+    finally:
+        ledger.close()
 
 
 def write_policy(home: Home, files: dict[str, bytes]) -> None:
@@ -118,5 +189,9 @@ def _with_mode(text: bytes, mode: str) -> bytes:
 
 
 def _login_name() -> str:
-    name = re.sub(r"[^a-z0-9._-]", "-", getpass.getuser().lower())[:63]
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as containers have
+        user = ""
+    name = re.sub(r"[^a-z0-9._-]", "-", user.lower())[:63]
     return name if name[:1].isalpha() else "owner"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from keyturn.cli.client import json_option
 from keyturn.errors import ExitCode, KeyturnError
 
 
@@ -19,13 +20,15 @@ class NotInThisVersion(KeyturnError):
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1)
-def evidence(arguments: tuple[str, ...]) -> None:
+@json_option
+def evidence(arguments: tuple[str, ...], as_json: bool) -> None:
     """Evidence packs: not in this version."""
     raise NotInThisVersion("This version can't build evidence packs.")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1)
-def reconcile(arguments: tuple[str, ...]) -> None:
+@json_option
+def reconcile(arguments: tuple[str, ...], as_json: bool) -> None:
     """Reconciliation with a target's own log: not in this version."""
     raise NotInThisVersion("This version can't reconcile with a target's own log.")

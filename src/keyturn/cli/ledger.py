@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from keyturn.cli import as_json as to_json
-from keyturn.cli.client import home_of, home_option, json_option
-from keyturn.errors import ExitCode, NotFound
+from keyturn.cli.client import existing, home_of, home_option, json_option
+from keyturn.cli.terminal import as_json as to_json
+from keyturn.cli.terminal import plural, say, visible
+from keyturn.errors import ExitCode, KeyturnError, NotFound
 from keyturn.home import Home
-from keyturn.ledger.verify import Verdict
-from keyturn.store.contract import Store
+
+if TYPE_CHECKING:
+    from keyturn.ledger.storage import StoredEntry
+    from keyturn.ledger.verify import Verdict
+    from keyturn.store.contract import Store
+
+SHOWN = 110
+"""Characters of a line of `log` after the type."""
+
+
+class NoLog(KeyturnError):
+    """What was named is no exported log, or no key of one."""
+
+    code = "ledger.not_given"
+    status = 404
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was verified."
+    next_step = "Name a folder that `keyturn ledger export` wrote, and with --key the line from a `log.vkey` that you trust."
 
 
 @click.group()
@@ -27,12 +45,9 @@ def ledger() -> None:
 @contextmanager
 def reading(home: Home) -> Iterator[Store]:
     """The home's store, for reading only. Raises `HomeMissing`."""
-    from keyturn.service.genesis import HomeMissing
     from keyturn.service.settings import store_url
     from keyturn.store import open_store
 
-    if not home.exists:
-        raise HomeMissing(f"{home.root} is not a Keyturn home.")
     store = open_store(store_url(home), writer=False)
     try:
         yield store
@@ -41,11 +56,19 @@ def reading(home: Home) -> Iterator[Store]:
 
 
 def log_vkey(home: Home) -> str:
-    """The home's log key as a verifier key. It is this key that a home's log must be signed with, not one it names."""
-    from keyturn.ledger.checkpoint import Signer
-    from keyturn.service.genesis import read_key
+    """The home's log key as a verifier key. It is this key that a home's log must be signed with, not one it names.
 
-    origin = (home.keys / "origin").read_text(encoding="utf-8").strip()
+    Raises `HomeMissing` when one of the two key files can't be read.
+    """
+    from keyturn.ledger.checkpoint import Signer
+    from keyturn.service.genesis import HomeMissing, read_key
+
+    try:
+        origin = (home.keys / "origin").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise HomeMissing(
+            f"{home.keys / 'origin'} can't be read.", next_step="Restore it from a copy of the home's keys."
+        ) from error
     return str(Signer(origin, read_key(home.log_key)).key)
 
 
@@ -57,136 +80,101 @@ def verified(home: Home, *, leaves_only: bool = False) -> Verdict:
         return verify_log(store, log_vkey(home), leaves_only=leaves_only)
 
 
+# --- log ----------------------------------------------------------------------------------------------------------
+
+
+def _entry_types(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from keyturn.ledger.entries import ENTRY_TYPES
+
+    return [name for name in ENTRY_TYPES if name.startswith(incomplete)]
+
+
+def _known_type(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    from keyturn.ledger.entries import ENTRY_TYPES
+
+    if value is None or value in ENTRY_TYPES:
+        return value
+    near = difflib.get_close_matches(value, ENTRY_TYPES, 1)
+    raise click.BadParameter(
+        f"there is no entry type {value!r}." + (f" Did you mean {near[0]!r}?" if near else "")
+    )
+
+
 @ledger.command()
 @home_option
-@click.option("-n", "--last", default=20, show_default=True, help="How many of the newest entries.")
+@click.option(
+    "-n",
+    "--last",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="How many of the newest entries.",
+)
 @click.option("--session", help="Only entries of this session.")
-@click.option("--type", "kind", help="Only entries of this type.")
+@click.option(
+    "--type", "kind", callback=_known_type, shell_complete=_entry_types, help="Only entries of this type."
+)
 @json_option
 def log(home_path: str | None, last: int, session: str | None, kind: str | None, as_json: bool) -> None:
-    """The newest entries, oldest first. With --json one object a line."""
+    """The newest entries, oldest first; times are UTC. With --json one object a line.
+
+    An entry that can't be read is named in its place, and the command ends with 7.
+    """
+    shown = unreadable = 0
+    with reading(existing(home_path)) as store:
+        for stored in _newest(store, last, session, kind):
+            shown += 1
+            unreadable += not _say_entry(stored, as_json)
+    if not shown:
+        say("No entry is like that." if session or kind else "The ledger is empty.", err=True)
+    if unreadable:
+        say("Some entries can't be read; `keyturn ledger verify` says what is damaged.", err=True)
+        sys.exit(ExitCode.DAMAGED)
+
+
+def _newest(store: Store, last: int, session: str | None, kind: str | None) -> Iterator[StoredEntry]:
     from collections import deque
 
-    from keyturn.ledger import leaf
-
-    with reading(home_of(home_path)) as store:
-        wanted = (
-            stored
-            for stored in store.entries()
-            if (session is None or stored.session == session) and (kind is None or stored.type == kind)
-        )
-        for stored in deque(wanted, maxlen=last):
-            entry = leaf.read(stored)
-            if as_json:
-                click.echo(to_json(_entry(entry)))
-            else:
-                click.echo(f"{entry.index:>7}  {_clock(entry.time)}  {entry.type:<18} {_short(entry)}")
-
-
-@ledger.command()
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@home_option
-@click.option("--key", help="The log's verifier key, from somewhere you trust (for DIR; default: the key in it).")
-@click.option(
-    "--leaves-only", is_flag=True, help="Tree and signature only, as a third party sees it; quicker."
-)
-@json_option
-def verify(
-    folder: Path | None, home_path: str | None, key: str | None, leaves_only: bool, as_json: bool
-) -> None:
-    """Recompute everything, from a home or from an exported folder DIR. Exit 0 intact, 7 damaged."""
-    from keyturn.ledger.verify import verify as verify_log
-
-    verdict = (
-        verified(home_of(home_path), leaves_only=leaves_only)
-        if folder is None
-        else verify_log(folder, key, leaves_only=leaves_only)
+    if session is None and kind is None:
+        return store.entries(max(0, _size(store) - last))
+    wanted = (
+        stored
+        for stored in store.entries()
+        if (session is None or stored.session == session) and (kind is None or stored.type == kind)
     )
-    if as_json:
-        click.echo(to_json(verdict))
-    elif verdict.intact:
-        click.echo(f"Intact: {verdict.entries:,} entries, {verdict.sessions:,} sessions. Root {verdict.root}.")
-        click.echo(f"Signed with {verdict.key} ({verdict.key_from}).")
-    else:
-        for problem in verdict.problems:
-            click.echo(f"DAMAGED  {problem.where}: {problem.words}")
-            if problem.expected or problem.found:
-                click.echo(f"         expected {problem.expected}, found {problem.found}")
-        click.echo("Keep this copy as it is; docs/how-to/damaged-ledger.md says what to do.", err=True)
-    if not verdict.intact:
-        sys.exit(ExitCode.DAMAGED)
+    return iter(deque(wanted, maxlen=last))
 
 
-@ledger.command()
-@click.argument("index", type=int)
-@home_option
-@click.option("--out", type=click.Path(path_type=Path), help="Write the proof here instead of to stdout.")
-@json_option
-def prove(index: int, home_path: str | None, out: Path | None, as_json: bool) -> None:
-    """A proof that entry INDEX is in the log: a C2SP tlog-proof that other people's tools check."""
+def _size(store: Store) -> int:
+    """How many entries the checkpoint states; 0 when it can't be read, and then all are looked at."""
+    from keyturn.ledger import checkpoint
+    from keyturn.ledger.errors import NoteInvalid
+
+    try:
+        return checkpoint.read_unverified(store.head() or "").size
+    except NoteInvalid:
+        return 0
+
+
+def _say_entry(stored: StoredEntry, as_json: bool) -> bool:
+    """Show one entry; whether it could be read."""
     from keyturn.ledger import leaf
-    from keyturn.ledger.proof import prove as proof_of
 
-    with reading(home_of(home_path)) as store:
-        stored = store.entry(index)
-        if stored is None:
-            raise NotFound(f"The ledger has no entry {index}.")
-        proof = proof_of(index, store.head() or "", store.tile)
+    try:
         entry = leaf.read(stored)
+    except KeyturnError as error:
+        words = visible(error.happened)
+        say(
+            to_json({"index": stored.index, **error.as_json()})
+            if as_json
+            else f"{stored.index:>7}  UNREADABLE: {words}"
+        )
+        return False
     if as_json:
-        click.echo(to_json({**_entry(entry), "leaf": entry.leaf.decode(), "proof": proof}))
-    elif out is not None:
-        out.write_text(proof, encoding="utf-8")
-        click.echo(f"Wrote {out}.")
+        say(to_json(_entry(entry)))
     else:
-        click.echo(proof, nl=False)
-
-
-@ledger.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@home_option
-@json_option
-def export(folder: Path, home_path: str | None, as_json: bool) -> None:
-    """Write the log as a C2SP tlog-tiles folder that third-party verifiers read."""
-    from keyturn.ledger.export import export as export_to
-
-    home = home_of(home_path)
-    with reading(home) as store:
-        done = export_to(store, folder, log_vkey(home))
-    words = f"Exported {done.size:,} entries to {folder}. The log's key: {done.vkey}"
-    click.echo(to_json(done) if as_json else words)
-
-
-@ledger.command()
-@home_option
-@click.option(
-    "--check", is_flag=True, help="Only compare: exit 7 when a projection differs from what the log gives."
-)
-@json_option
-def rebuild(home_path: str | None, check: bool, as_json: bool) -> None:
-    """Fold the whole log again and compare with, or replace, the projections. The server must be stopped to replace."""
-    from keyturn.ledger import rebuild as rebuilding
-    from keyturn.service.projections import fold
-    from keyturn.service.settings import store_url
-    from keyturn.store import open_store
-
-    home = home_of(home_path)
-    if check:
-        with reading(home) as store:
-            result = rebuilding.rebuild(store, fold, check=True)
-    else:
-        store = open_store(store_url(home))
-        try:
-            result = rebuilding.rebuild(store, fold, check=False)
-        finally:
-            store.close()
-    if as_json:
-        click.echo(to_json(result))
-    else:
-        state = "identical" if result.identical else f"{result.differing} rows differed"
-        click.echo(f"{result.entries:,} entries give {result.rows:,} rows: {state}.")
-    if check and not result.identical:
-        sys.exit(ExitCode.DAMAGED)
+        say(f"{entry.index:>7}  {_clock(entry.time)}  {entry.type:<18} {_short(entry)}".rstrip())
+    return True
 
 
 def _entry(entry: Any) -> dict[str, Any]:
@@ -202,13 +190,189 @@ def _entry(entry: Any) -> dict[str, Any]:
 
 def _short(entry: Any) -> str:
     fields = entry.fields
-    for name in ("sentence", "request", "action", "id", "person", "name", "digest"):
+    for name in ("sentence", "request", "action", "id", "person", "name", "digest", "origin"):
         if fields.get(name):
             verdict = f"{fields['verdict']}: " if "verdict" in fields else ""
             choice = f" {fields['choice']} by {fields['person']}" if "choice" in fields else ""
-            return f"{verdict}{fields[name]}{choice}"[:110]
+            return visible(f"{verdict}{fields[name]}{choice}"[:SHOWN])
     return ""
 
 
 def _clock(time: int) -> str:
     return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+# --- verify, prove, export, rebuild -------------------------------------------------------------------------------
+
+
+@ledger.command()
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@home_option
+@click.option(
+    "--key",
+    metavar="VKEY",
+    help="The log's verifier key, from somewhere you trust (default: the home's; for DIR, the one in it).",
+)
+@click.option(
+    "--leaves-only", is_flag=True, help="Tree and signature only, as a third party sees it; quicker."
+)
+@json_option
+def verify(
+    folder: Path | None, home_path: str | None, key: str | None, leaves_only: bool, as_json: bool
+) -> None:
+    """Recompute everything, from a home or from an exported folder DIR. Exit 0 intact, 7 damaged."""
+    from keyturn.ledger.verify import verify as verify_log
+
+    _check_key(key)
+    if folder is None:
+        home = existing(home_path)
+        with reading(home) as store:
+            verdict = verify_log(store, key or log_vkey(home), leaves_only=leaves_only)
+        whose = "the key you gave" if key else "this home's key"
+    else:
+        if not folder.is_dir():
+            raise NoLog(f"{folder} is not a folder.")
+        verdict = verify_log(folder, key, leaves_only=leaves_only)
+        whose = (
+            "the key you gave" if key else "the key that lies in the folder: compare it with one you trust"
+        )
+    if as_json:
+        say(to_json(verdict))
+    elif verdict.intact:
+        _say_intact(verdict, whose)
+    else:
+        _say_damage(verdict)
+    if not verdict.intact:
+        sys.exit(ExitCode.DAMAGED)
+
+
+def _check_key(key: str | None) -> None:
+    from keyturn.ledger import note
+    from keyturn.ledger.errors import NoteInvalid
+
+    try:
+        if key is not None:
+            note.parse_vkey(key)
+    except NoteInvalid as error:
+        raise NoLog(f"--key: {error.happened}") from error
+
+
+def _say_intact(verdict: Verdict, whose: str) -> None:
+    counted = f"{plural(verdict.entries, 'entry', 'entries')}, {plural(verdict.sessions, 'session')}"
+    say(f"Intact: {counted}. Root {verdict.root}.")
+    if verdict.withheld:
+        say(f"{plural(verdict.withheld, 'field')} withheld or erased, which changes no proof.")
+    if verdict.leaves_only:
+        say("Tree and signature only: fields and blobs were not compared.")
+    say(f"Signed with {visible(verdict.key)}, {whose}.")
+
+
+def _say_damage(verdict: Verdict) -> None:
+    for problem in verdict.problems:
+        say(f"DAMAGED  {visible(problem.where)}: {visible(problem.words)}")
+        if problem.expected or problem.found:
+            expected, found = (visible(text or "nothing") for text in (problem.expected, problem.found))
+            say(f"         expected {expected}, found {found}")
+    if verdict.damaged > len(verdict.problems):
+        say(f"         and {plural(verdict.damaged - len(verdict.problems), 'more place')}.")
+    say("Keep this copy as it is; docs/how-to/damaged-ledger.md says what to do.", err=True)
+
+
+@ledger.command()
+@click.argument("index", metavar="ENTRY", type=click.IntRange(0))
+@home_option
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the proof here instead of to stdout.",
+)
+@json_option
+def prove(index: int, home_path: str | None, out: Path | None, as_json: bool) -> None:
+    """A proof that entry number ENTRY is in the log: a C2SP tlog-proof that other people's tools check."""
+    from keyturn.ledger import leaf
+    from keyturn.ledger.proof import prove as proof_of
+
+    with reading(existing(home_path)) as store:
+        stored = store.entry(index)
+        if stored is None:
+            size = _size(store)
+            raise NotFound(
+                f"The ledger has no entry {index}.",
+                next_step=f"It has {plural(size, 'entry', 'entries')}, counted from 0; `keyturn ledger log` lists them.",
+            )
+        proof = proof_of(index, store.head() or "", store.tile)
+        entry = leaf.read(stored)
+    if out is not None:
+        out.write_text(proof, encoding="utf-8")
+    if as_json:
+        say(to_json({**_entry(entry), "leaf": entry.leaf.decode(), "proof": proof}))
+    elif out is not None:
+        say(f"Wrote {out}.")
+    else:
+        say(proof, nl=False)
+
+
+@ledger.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@home_option
+@json_option
+def export(folder: Path, home_path: str | None, as_json: bool) -> None:
+    """Write the log as a C2SP tlog-tiles folder that third-party verifiers read."""
+    from keyturn.ledger.export import export as export_to
+
+    home = existing(home_path)
+    with reading(home) as store:
+        done = export_to(store, folder, log_vkey(home))
+    words = f"Exported {plural(done.size, 'entry', 'entries')} to {folder}. The log's key: {done.vkey}"
+    say(to_json(done) if as_json else words)
+
+
+@ledger.command()
+@home_option
+@click.option(
+    "--check", is_flag=True, help="Only compare: exit 7 when a projection differs from what the log gives."
+)
+@json_option
+def rebuild(home_path: str | None, check: bool, as_json: bool) -> None:
+    """Make the projections (people, requests, policies…) again from the log alone. Needs the server stopped, --check doesn't."""
+    from keyturn.ledger import rebuild as rebuilding
+    from keyturn.service.projections import fold
+    from keyturn.service.settings import store_url
+    from keyturn.store import open_store
+
+    home = existing(home_path)
+    if check:
+        with reading(home) as store:
+            result = rebuilding.rebuild(store, fold, check=True)
+    else:
+        store = open_store(store_url(home))
+        try:
+            result = rebuilding.rebuild(store, fold, check=False)
+        finally:
+            store.close()
+    if as_json:
+        say(to_json(result))
+    else:
+        _say_rebuilt(result, check)
+    if check and not result.identical:
+        sys.exit(ExitCode.DAMAGED)
+
+
+def _say_rebuilt(result: Any, check: bool) -> None:
+    for one in result.differences:
+        say(f"DIFFERS  {visible(one.kind)} {visible(one.key)}")
+    differing = plural(result.differing, "stored row")
+    state = "identical to what is stored" if result.identical else f"{differing} differed"
+    if not result.identical and not check:
+        state += "; they were replaced"
+    given = f"{plural(result.entries, 'entry', 'entries')} give {plural(result.rows, 'row')}"
+    say(f"{given}: {state}.")
+    if check and not result.identical:
+        say(
+            "Only these tables were altered, not the log. `keyturn ledger rebuild` makes them again, with the server stopped.",
+            err=True,
+        )
+
+
+__all__ = ["home_of", "ledger", "log_vkey", "reading", "verified"]

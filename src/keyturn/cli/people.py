@@ -66,7 +66,9 @@ def _line(one: dict[str, Any]) -> str:
 @click.argument("person_id", metavar="PERSON")
 @click.option("--name", default="", help="As shown.")
 @click.option("--group", "groups", multiple=True, help="A group whose stages they count for (repeat).")
-@click.option("--role", "roles", multiple=True, type=ROLES, help="What else they may do (repeat; default: member).")
+@click.option(
+    "--role", "roles", multiple=True, type=ROLES, help="What else they may do (repeat; default: member)."
+)
 @click.option(
     "--os-uid", "os_uids", multiple=True, type=int, help="Operating-system account that is theirs (repeat)."
 )
@@ -105,7 +107,9 @@ def add(
 @click.option("--group", "groups", multiple=True, help="The groups they are in from now on (repeat).")
 @click.option("--no-group", is_flag=True, help="In no group from now on.")
 @click.option("--role", "roles", multiple=True, type=ROLES, help="The roles they have from now on (repeat).")
-@click.option("--os-uid", "os_uids", multiple=True, type=int, help="The accounts that are theirs from now on (repeat).")
+@click.option(
+    "--os-uid", "os_uids", multiple=True, type=int, help="The accounts that are theirs from now on (repeat)."
+)
 @click.option("--no-os-uid", is_flag=True, help="No account is theirs from now on.")
 @home_option
 @as_option
@@ -188,4 +192,3 @@ def _replace(file: Path, token: str) -> None:
     except BaseException:
         new.unlink(missing_ok=True)
         raise
-

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from keyturn.cli import as_json as to_json
 from keyturn.cli.client import as_option, connect, home_of, home_option, json_option
+from keyturn.cli.terminal import as_json as to_json
+from keyturn.cli.terminal import say, visible
 
 
 @click.command()
@@ -28,9 +29,9 @@ def publish(folder: Path | None, note: str, home_path: str | None, person: str |
     texts = {path: data.decode("utf-8", "strict") for path, data in files.items()}
     view = connect(home_path, person).post("/v1/policies", {"files": texts, "note": note})
     if as_json:
-        click.echo(to_json(view))
+        say(to_json(view))
         return
-    click.echo(f"{view['sentence']}")
+    say(visible(view["sentence"]))
     for change, count in sorted(view["content"]["replay"]["counts"].items()):
-        click.echo(f"  {change}: {count}")
-    click.echo(f"It waits as {view['id']}: somebody else has to approve it (`keyturn approve {view['id']}`).")
+        say(f"  {visible(change)}: {count}")
+    say(f"It waits as {view['id']}: somebody else has to approve it (`keyturn show {view['id']}`).")

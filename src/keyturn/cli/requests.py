@@ -42,7 +42,9 @@ class NotShown(KeyturnError):
     status = 428
     exit_code = ExitCode.USAGE
     not_done = "Nothing was approved and nothing ran."
-    next_step = "Run `keyturn show ID`, then approve with `--digest` and the first 12 or more characters it prints."
+    next_step = (
+        "Run `keyturn show ID`, then approve with `--digest` and the first 12 or more characters it prints."
+    )
 
 
 class NotConfirmed(KeyturnError):
@@ -99,8 +101,14 @@ def requests(home_path: str | None, person: str | None, everything: bool, as_jso
 @request_argument
 @home_option
 @as_option
-@click.option("--wait", is_flag=True, help="Wait until it has ended. Exit 0 approved, 4 denied, 5 expired, 6 still waiting.")
-@click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="With --wait: no longer than this.")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Wait until it has ended. Exit 0 approved, 4 denied, 5 expired, 6 still waiting.",
+)
+@click.option(
+    "--timeout", type=click.FloatRange(0), metavar="SECONDS", help="With --wait: no longer than this."
+)
 @json_option
 def show(
     request: str, home_path: str | None, person: str | None, wait: bool, timeout: float | None, as_json: bool
@@ -119,7 +127,10 @@ def show(
     say(to_json(view) if as_json else card(view))
     if not as_json and sys.stdout.isatty() and view["state"] == "waiting" and not view["may_decide"]:
         short = view["digest"].removeprefix("sha256:")[:MIN_DIGEST]
-        say(f"\nkeyturn approve {view['id']} --digest {short}\nkeyturn deny {view['id']} --reason WHY", err=True)
+        say(
+            f"\nkeyturn approve {view['id']} --digest {short}\nkeyturn deny {view['id']} --reason WHY",
+            err=True,
+        )
     if wait:
         sys.exit(OUTCOMES.get(view["state"], ExitCode.INTERNAL))
 
@@ -190,7 +201,9 @@ def _confirmed(view: dict[str, Any], reason: str, as_json: bool) -> str:
     if not reason and view["obligations"].get("reason_required"):
         reason = click.prompt("Why", default="", show_default=False)
     if not click.confirm("Approve exactly this?"):
-        raise NotConfirmed("You did not say yes.", next_step=f"`keyturn deny {view['id']} --reason WHY` ends it.")
+        raise NotConfirmed(
+            "You did not say yes.", next_step=f"`keyturn deny {view['id']} --reason WHY` ends it."
+        )
     return reason
 
 
@@ -216,7 +229,9 @@ def _decide(client: Client, view: dict[str, Any], choice: str, reason: str, as_j
     if after["state"] != "waiting":
         say(f"{after['id']} is {after['state']}; your decision is entry {entry}.")
         return
-    missing = [f"{s['need'] - s['have']} of {visible(s['group'])}" for s in after["stages"] if s["have"] < s["need"]]
+    missing = [
+        f"{s['need'] - s['have']} of {visible(s['group'])}" for s in after["stages"] if s["have"] < s["need"]
+    ]
     say(f"Your decision is entry {entry}. {after['id']} still waits for {', '.join(missing)}.")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import signal
 import socket
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from keyturn.gates.drivers.codex_app_server import CodexAppServer
 from keyturn.gates.drivers.drive import Drive
 from keyturn.gates.drivers.model import Ask, Driver, DriverError, Ended, Observed, Said, Verdict
 from keyturn.gates.drivers.opencode_server import OpencodeServer
-from keyturn.gates.drivers.process import Child
+from keyturn.gates.drivers.process import ENDING, FORWARDED, Child
 from keyturn.gates.drivers.session import DrivenSession
 from keyturn.gates.drivers.transport import OpencodeTransport, StdioTransport
 from keyturn.gates.hooks import install
@@ -39,6 +38,9 @@ SESSION_VARIABLE = "KEYTURN_SESSION"
 
 SERVE_SECONDS = 60.0
 """How long an opencode server may take to listen."""
+
+GONE_SECONDS = 2.0
+"""How long a client that closed its output may take to end, for its exit code."""
 
 
 class NotStarted(KeyturnError):
@@ -186,24 +188,45 @@ class _Run:
             parents=(parent,) if parent else (),
         )
         self._summary = Summary("", name, plan.mode)
+        self._child: Child | None = None
+        self._early: list[int] = []
 
     async def go(self) -> Summary:
         """Run the client inside its session."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        for number in FORWARDED:
+            loop.add_signal_handler(number, self._signalled, number, task)
         try:
-            view = await self._session.open(os.getpid())
-        except Unreachable as error:
-            raise NotStarted(error.happened) from error
-        self._summary.session = view.id
-        try:
-            if self._wanted.prompt is not None:
-                await self._session.instruct(self._wanted.prompt)
-            await (self._driven() if self._plan.mode == "driven" else self._child())
+            await self._open()
+            await (self._driven() if self._plan.mode == "driven" else self._as_child())
         except asyncio.CancelledError:
             self._summary.ended = "It was interrupted."
             self._summary.exit_code = 130
         finally:
             await self._close()
+            for number in FORWARDED:
+                loop.remove_signal_handler(number)
         return self._summary
+
+    async def _open(self) -> None:
+        try:
+            view = await self._session.open(os.getpid())
+        except Unreachable as error:
+            raise NotStarted(error.happened) from error
+        self._summary.session = view.id
+        if self._wanted.prompt is not None:
+            await self._session.instruct(self._wanted.prompt)
+
+    def _signalled(self, number: int, task: asyncio.Task[Any] | None) -> None:
+        """Signals are a child's own business; a driven client is stopped by us, once."""
+        if self._plan.mode != "driven":
+            if self._child is not None:
+                self._child.tell(number)
+            else:
+                self._early.append(number)
+        elif number in ENDING and not self._early and task is not None:
+            self._early.append(number)
+            task.cancel()
 
     async def _close(self) -> None:
         why = self._summary.ended or f"The agent ended with exit code {self._summary.exit_code}."
@@ -216,14 +239,16 @@ class _Run:
 
     # --- as a child with hooks --------------------------------------------------------------------
 
-    async def _child(self) -> None:
+    async def _as_child(self) -> None:
         if self._plan.mode == "installed":
             self._note(f"{self._name}'s installed hooks ask Keyturn.")
-        child = await self._start(terminal=True)
+        self._child = await self._start(terminal=True)
+        for number in self._early:
+            self._child.tell(number)
         try:
-            self._summary.exit_code = await child.wait_forwarding()
+            self._summary.exit_code = await self._child.wait() or 0
         finally:
-            await child.clean_up()
+            await self._child.clean_up()
 
     # --- driven -------------------------------------------------------------------------------------
 
@@ -234,29 +259,17 @@ class _Run:
         try:
             transport = await self._transport(child)
             drive = Drive(core, transport, self._session, heard=self._heard, decided=self._decided)
-            ended = await self._until_signal(drive)
-            self._take(ended, child)
+            self._take(await drive.run(), await child.wait(GONE_SECONDS) if drive.gone else None)
         finally:
             if isinstance(transport, OpencodeTransport):
                 transport.close()
             await child.clean_up()
 
-    async def _until_signal(self, drive: Drive) -> Ended:
-        task = asyncio.create_task(drive.run())
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, task.cancel)
-        try:
-            return await task
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                loop.remove_signal_handler(number)
-
-    def _take(self, ended: Ended, child: Child) -> None:
+    def _take(self, ended: Ended, code: int | None) -> None:
         self._summary.ended = ended.why
         if ended.ok:
             return
-        self._summary.exit_code = child.returncode or ExitCode.RUN_INTERNAL
+        self._summary.exit_code = code or ExitCode.RUN_INTERNAL
         error = DriverError(ended.why or "The client ended.")
         click.echo(f"keyturn: {error.happened} {error.not_done} [{error.code}]", err=True)
 
@@ -273,8 +286,11 @@ class _Run:
             stdin, stdout = child.pipes
             return StdioTransport(stdin, stdout)
         transport = OpencodeTransport(int(self._plan.argv[-1]), self._password, os.path.realpath(Path.cwd()))
-        async with asyncio.timeout(SERVE_SECONDS):
-            await child.said("listening on")
+        try:
+            async with asyncio.timeout(SERVE_SECONDS):
+                await child.said("listening on")
+        except (TimeoutError, EOFError) as error:
+            raise DriverError("opencode's server did not begin to listen.") from error
         await transport.connect()
         return transport
 

@@ -6,8 +6,9 @@ import logging
 
 import click
 
-from keyturn.cli import as_json as to_json
-from keyturn.cli.client import home_of, home_option, json_option
+from keyturn.cli.client import existing, home_option, json_option
+from keyturn.cli.terminal import as_json as to_json
+from keyturn.cli.terminal import say
 
 
 @click.command()
@@ -17,24 +18,27 @@ from keyturn.cli.client import home_of, home_option, json_option
 )
 @json_option
 def serve(home_path: str | None, port: int | None, as_json: bool) -> None:
-    """Run the server: page, API and gate socket, until it is interrupted."""
+    """Run the server: page, API and gate socket, until it is interrupted.
+
+    With --json the first line on stdout is {"url", "home", "gate_socket"}, once it listens. The log goes to stderr.
+    """
     import msgspec
 
     from keyturn.server import Server
     from keyturn.service.settings import load
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    home = home_of(home_path)
+    home = existing(home_path)
     settings = load(home.root)
     if port is not None:
         settings = msgspec.structs.replace(settings, port=port)
 
     def ready(url: str) -> None:
         if as_json:
-            click.echo(to_json({"url": url, "home": str(home.root), "gate_socket": str(home.gate_socket)}))
+            say(to_json({"url": url, "home": str(home.root), "gate_socket": str(home.gate_socket)}))
             return
-        click.echo(f"Keyturn listens: page and API at {url}, gates at {home.gate_socket}.")
-        click.echo(
+        say(f"Keyturn listens: page and API at {url}, gates at {home.gate_socket}.")
+        say(
             "`keyturn login` gives you a link to the page. Ctrl-C ends the server; gates then refuse everything."
         )
 

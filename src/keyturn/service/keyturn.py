@@ -162,6 +162,6 @@ class Keyturn:
         """Propose a policy version: tests must be green; somebody else must approve."""
         return await publication.propose(self.core, files, person, note)
 
-    async def expire(self) -> None:
-        """End every request whose time is up."""
-        await requests.expire(self.core)
+    async def expire(self) -> int | None:
+        """End every request whose time is up; gives the next deadline (ms)."""
+        return await requests.expire(self.core)

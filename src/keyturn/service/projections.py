@@ -1,7 +1,7 @@
 """How entries become the tables that pages, API and use cases read (promise 7).
 
 `fold` is pure: replaying the log gives the same rows, byte for byte. Every row is replaced as a whole.
-Row kinds: `session`, `session-key`, `action`, `request`, `waiting`, `permit`, `person`, `token`, `login`, `policy`,
+Row kinds: `session`, `session-key`, `action`, `request`, `waiting`, `deadline`, `seen`, `permit`, `person`, `token`, `login`, `policy`,
 `gate`, `gate-token`, `log`.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from keyturn import canonical
 from keyturn.ledger.entries import Entry, Put, Rows
 
 Body = dict[str, Any]
@@ -149,23 +150,25 @@ def _request(body: Body) -> Put:
 
 def _request_opened(entry: Entry, rows: Rows) -> Iterable[Put]:
     f = entry.fields
+    seen = (rows.row("seen", seen_key(f)) or {"count": 0})["count"]
+    yield Put("seen", seen_key(f), {"count": seen + 1})
     yield _request(
         {
-            **f,
-            "state": "waiting",
-            "opened": entry.time,
-            "entry": entry.index,
-            "session": entry.session,
-            "approvals": [],
+            **f, "state": "waiting", "opened": entry.time, "entry": entry.index, "session": entry.session,
+            "approvals": [], "seen_before": seen,
         }
-    )
+    )  # fmt: skip
+    yield Put("deadline", f["id"], {"request": f["id"], "expires": f["expires"]}, "waiting", f["expires"])
     if f["subject"] == "action" and entry.session:
         yield Put("waiting", waiting_key(entry.session, f["digest"]), {"request": f["id"]})
         action = rows.row("action", f["action"])
         if action is not None:
-            yield Put(
-                "action", action["id"], {**action, "request": f["id"]}, action["verdict"], action["time"]
-            )
+            yield Put("action", action["id"], {**action, "request": f["id"]}, action["verdict"], action["time"])
+
+
+def seen_key(fields: Body) -> str:
+    """Under which requests for the same content by the same agent are counted."""
+    return canonical.digest({"agent": fields["agent"], "content": fields["content"], "cwd": fields["cwd"]})
 
 
 def _approval(entry: Entry, rows: Rows) -> Iterable[Put]:
@@ -197,6 +200,7 @@ def _request_ended(entry: Entry, rows: Rows) -> Iterable[Put]:
             "placed": f.get("placed", []),
         }
     )
+    yield Put("deadline", request["id"], None)
     if f["state"] != "approved" and request["subject"] == "action" and request.get("session"):
         yield Put("waiting", waiting_key(request["session"], request["digest"]), None)
 

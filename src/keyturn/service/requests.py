@@ -111,17 +111,16 @@ def view(core: Core, request: str, viewer: Person | None) -> RequestView:
     return _view(core, required(core, request), viewer)
 
 
-def views(
-    core: Core, state: str | None, viewer: Person | None, limit: int, before: str | None
-) -> list[RequestView]:
-    """Requests: waiting ones by deadline, others newest first."""
-    page = None
-    if before is not None:
-        last = required(core, before)
-        page = (last["opened"], last["id"])
-    rows = core.ledger.rows("request", state=state, limit=limit, before=page)
+def views(core: Core, state: str | None, viewer: Person | None, limit: int, before: str | None) -> list[RequestView]:
+    """Requests: waiting ones by deadline, others newest first. `before` is the last one of the page before."""
+    last = required(core, before) if before is not None else None
     if state == "waiting":
-        rows = sorted(rows, key=lambda row: (row["expires"], row["id"]))
+        place = (last["expires"], last["id"]) if last else None
+        due = core.ledger.rows("deadline", newest_first=False, limit=limit, before=place)
+        rows = [row for one in due if (row := core.ledger.row("request", one["request"])) is not None]
+    else:
+        place = (last["opened"], last["id"]) if last else None
+        rows = core.ledger.rows("request", state=state, limit=limit, before=place)
     return [_view(core, row, viewer) for row in rows]
 
 
@@ -154,6 +153,7 @@ def _view(core: Core, row: Row, viewer: Person | None) -> RequestView:
         entry=row["entry"],
         ended=row.get("ended"),
         ended_why=core.full(row.get("ended_why", "")),
+        seen_before=row.get("seen_before", 0),
         may_decide=_why_not(core, state, viewer, "approve"),
         may_deny=_why_not(core, state, viewer, "deny"),
     )
@@ -290,12 +290,15 @@ async def withdraw(core: Core, request: str, why: str, by: str) -> RequestView:
     return view(core, request, None)
 
 
-async def expire(core: Core) -> None:
-    """End every waiting request whose time is up."""
-    now = core.now()
-    for row in core.ledger.rows("request", state="waiting", limit=100_000):
-        if row["expires"] <= now:
-            await _event(core, row["id"], machine.Tick())
+async def expire(core: Core) -> int | None:
+    """End every waiting request whose time is up; gives the next deadline (ms), None when nothing waits."""
+    while True:
+        due = core.ledger.rows("deadline", newest_first=False, limit=100)
+        late = [row for row in due if row["expires"] <= core.now()]
+        if not late:
+            return due[0]["expires"] if due else None
+        for row in late:
+            await _event(core, row["request"], machine.Tick())
 
 
 async def _event(core: Core, request: str, event: machine.Event) -> None:

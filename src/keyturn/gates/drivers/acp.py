@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from keyturn.gates.drivers import rpc
 from keyturn.gates.drivers.acp_contents import proposals_of
+from keyturn.gates.drivers.acp_options import model_of, modes, option, rejection, safe, self_granting
 from keyturn.gates.drivers.model import (
     Ask,
     Ended,
@@ -34,8 +35,6 @@ from keyturn.gates.hooks.payload import HookMalformed
 
 VERSION = 1
 MAX_FOLLOW_UPS = 5
-SAFE_MODES = ("default", "agent", "ask", "build", "plan")
-"""Modes in which the agent asks. The last part of the id (after `#` or `/`) is compared."""
 
 
 class _Call(Struct):
@@ -132,13 +131,13 @@ class Acp:
         if not isinstance(session, str) or not session:
             return self._end(False, "The agent opened a session without an id.")
         self._session = session
-        if why := _self_granting(result.get("configOptions")):
+        if why := self_granting(result.get("configOptions")):
             return self._end(False, why)
-        opened: list[Event] = [Opened(session, self._version, _model(result))]
-        mode, others = _modes(result.get("modes"))
-        if mode is None or _safe(mode):
+        opened: list[Event] = [Opened(session, self._version, model_of(result))]
+        mode, others = modes(result.get("modes"))
+        if mode is None or safe(mode):
             return [*opened, *self._send_prompt()]
-        safe = next((other for other in others if _safe(other)), None)
+        safe = next((other for other in others if safe(other)), None)
         if safe is None:
             return [*opened, *self._end(False, f"The agent's mode {mode!r} acts without asking.")]
         return [*opened, self._calls.request("session/set_mode", {"sessionId": session, "modeId": safe})]
@@ -172,11 +171,11 @@ class Acp:
             return self._said(update, thought=kind == "agent_thought_chunk")
         if kind in ("tool_call", "tool_call_update"):
             return self._tool(update)
-        if kind == "current_mode_update" and not _safe(str(update.get("currentModeId"))):
+        if kind == "current_mode_update" and not safe(str(update.get("currentModeId"))):
             return self._unsafe(
                 f"The agent changed to mode {update.get('currentModeId')!r}, which acts without asking."
             )
-        if kind == "config_option_update" and (why := _self_granting(update.get("configOptions"))):
+        if kind == "config_option_update" and (why := self_granting(update.get("configOptions"))):
             return self._unsafe(why)
         return []
 
@@ -261,7 +260,7 @@ class Acp:
     def _permission(self, message: dict[str, Any]) -> list[Event]:
         params = message["params"]
         tool, number = params["toolCall"], params["toolCall"]["toolCallId"]
-        allow = _option(params.get("options"), "allow_once")
+        allow = option(params.get("options"), "allow_once")
         if allow is None:
             return self._reject(message, "keyturn: the question has no option to allow it once.")
         try:
@@ -284,7 +283,7 @@ class Acp:
         if verdict.allow:
             return [rpc.result(number, {"outcome": {"outcome": "selected", "optionId": allow}})]
         self._words.append(verdict.words)
-        return [rpc.result(number, _rejection(None))]
+        return [rpc.result(number, rejection(None))]
 
     def unclear(self) -> list[Event]:
         """Reject the questions whose arguments never came."""
@@ -312,11 +311,11 @@ class Acp:
         self._words.append(words)
         params = message.get("params")
         options = params.get("options") if isinstance(params, dict) else None
-        return [rpc.result(message["id"], _rejection(options))]
+        return [rpc.result(message["id"], rejection(options))]
 
     def _reject_all(self, words: str) -> list[Event]:
-        events: list[Event] = [rpc.result(number, _rejection(None)) for number, _ in self._open.values()]
-        events += [rpc.result(message["id"], _rejection(None)) for message in self._unclear.values()]
+        events: list[Event] = [rpc.result(number, rejection(None)) for number, _ in self._open.values()]
+        events += [rpc.result(message["id"], rejection(None)) for message in self._unclear.values()]
         self._open.clear()
         self._unclear.clear()
         return events
@@ -347,69 +346,6 @@ def _merge(call: _Call, update: dict[str, Any]) -> None:
         value = update.get(name)
         if isinstance(value, list) and call.status not in ("completed", "failed"):
             setattr(call, name, value)
-
-
-def _rejection(options: Any) -> dict[str, Any]:
-    """A selected `reject_once` where the question has one, else `cancelled`: both stop the call."""
-    reject = _option(options, "reject_once")
-    if reject is None:
-        return {"outcome": {"outcome": "cancelled"}}
-    return {"outcome": {"outcome": "selected", "optionId": reject}}
-
-
-def _option(options: Any, kind: str) -> str | None:
-    """The one option of that kind; None when there is none, more than one, or its id names another kind's option too."""
-    if not isinstance(options, list) or not all(isinstance(option, dict) for option in options):
-        return None
-    found = [option.get("optionId") for option in options if option.get("kind") == kind]
-    if len(found) != 1 or not isinstance(found[0], str):
-        return None
-    alike = [option for option in options if option.get("optionId") == found[0]]
-    return found[0] if len(alike) == 1 else None
-
-
-def _safe(mode: str) -> bool:
-    return mode.replace("#", "/").rsplit("/", 1)[-1] in SAFE_MODES
-
-
-def _modes(modes: Any) -> tuple[str | None, list[str]]:
-    if not isinstance(modes, dict):
-        return None, []
-    available = modes.get("availableModes")
-    known = (
-        [m["id"] for m in available if isinstance(m, dict) and isinstance(m.get("id"), str)]
-        if isinstance(available, list)
-        else []
-    )
-    return str(modes.get("currentModeId")), known
-
-
-def _self_granting(options: Any) -> str:
-    """Why a configuration option means that the agent won't ask; empty when none does."""
-    for option in options if isinstance(options, list) else ():
-        if not isinstance(option, dict):
-            continue
-        value = option.get("currentValue")
-        if option.get("id") == "allow_all" and value != "off":
-            return f"The agent's option allow_all is {value!r}: it acts without asking."
-        if option.get("category") == "mode" and isinstance(value, str) and not _safe(value):
-            return f"The agent's mode {value!r} acts without asking."
-    return ""
-
-
-def _model(result: dict[str, Any]) -> str:
-    models = result.get("models")
-    current = models.get("currentModelId") if isinstance(models, dict) else None
-    if isinstance(current, str):
-        return current
-    for option in result.get("configOptions") or ():
-        if (
-            isinstance(option, dict)
-            and option.get("category") == "model"
-            and isinstance(option.get("currentValue"), str)
-        ):
-            return str(option["currentValue"])
-    return ""
 
 
 def _output(update: dict[str, Any]) -> str | None:

@@ -32,7 +32,10 @@ RECORD_SECONDS = 10.0
 
 
 class Drive:
-    """One driven run. `heard` gets what the agent says; `decided` each question with its verdict."""
+    """One driven run. `heard` gets what the agent says; `decided` each question with its verdict.
+
+    `gone` tells that the client closed its end.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Drive:
         self._order = asyncio.Lock()
         self._end: asyncio.Future[Ended] | None = None
         self._unsafe: Ended | None = None
+        self.gone = False
 
     async def run(self) -> Ended:
         """Drive until the turn is over or the client is gone. Nothing that is unanswered then has run."""
@@ -86,6 +90,7 @@ class Drive:
         except Exception:
             log.exception("a driven client's message could not be handled")
             self._over(Ended(False, "Keyturn failed inside on a message of the client."))
+        self.gone = True
         self._over(Ended(False, "The client went away."))
 
     async def _watch(self) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 END_SECONDS = 3.0
 """How long a group may take to end after SIGTERM, before SIGKILL."""
 LINE_LIMIT = 1024 * 1024
@@ -72,25 +73,19 @@ class Child:
                 return
         raise EOFError("The client ended before it listened.")
 
-    async def wait_forwarding(self) -> int:
-        """Wait for its end, passing our signals on to its group."""
-        loop = asyncio.get_running_loop()
-        for number in FORWARDED:
-            loop.add_signal_handler(number, self._signal, number)
-        try:
-            await self._process.wait()
-        finally:
-            for number in FORWARDED:
-                loop.remove_signal_handler(number)
-        return self.returncode or 0
+    async def wait(self, seconds: float | None = None) -> int | None:
+        """Its exit code, or None when it still runs after *seconds*."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), seconds)
+        return self.returncode
 
     async def clean_up(self) -> None:
         """End what is left of the group, and take the terminal back."""
-        self._signal(signal.SIGTERM)
+        self.tell(signal.SIGTERM)
         until = asyncio.get_running_loop().time() + END_SECONDS
         while _alive(self._process.pid) and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(0.02)
-        self._signal(signal.SIGKILL)
+        self.tell(signal.SIGKILL)
         if self._draining is not None:
             self._draining.cancel()
         with suppress(TimeoutError, ValueError):
@@ -99,7 +94,8 @@ class Child:
         if self._terminal is not None:
             _to_foreground(self._terminal, os.getpgrp())
 
-    def _signal(self, number: int) -> None:
+    def tell(self, number: int) -> None:
+        """Pass signal *number* on to the whole group."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 

@@ -103,7 +103,7 @@ class HookDesk:
         return run
 
     async def _open(self, dialect: Dialect, run: Run, event: HookEvent, peer: Peer) -> None:
-        run.place = await asyncio.to_thread(places.place, peer.pid, peer.uid, event.cwd)
+        run.place = await asyncio.to_thread(places.place, peer.pid, peer.uid, event.cwd, dialect.in_process)
         run.around = Surroundings(
             workspace=run.place.workspace, home=run.place.home, protected=wiring(run.place)
         )
@@ -144,6 +144,10 @@ class HookDesk:
     async def _propose(self, dialect: Dialect, run: Run, event: HookEvent, peer: Peer) -> HookVerdict:
         if event.instruction is not None:
             await self._instruct(dialect, run, event, peer)
+        if event.again and run.confirmations.confirm(event.proposals):
+            return HookVerdict(True)
+        if not event.again:
+            run.confirmations.asked(event.proposals)
         asking = Asking(
             dialect=dialect,
             event=event,
@@ -159,6 +163,8 @@ class HookDesk:
         if granted.allowed:
             keys = pair_keys(run.client_session, event.call, event.proposals, granted.verdict.canonical)
             self._pairs.put(keys, granted.allowed)
+            if dialect.asks_again and not event.again:
+                run.confirmations.allowed(tuple(one.action.content for one in granted.allowed))
         return granted.verdict
 
     async def _result(self, run: Run, event: HookEvent, peer: Peer) -> None:

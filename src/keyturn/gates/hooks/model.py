@@ -72,6 +72,7 @@ class HookEvent(Struct, frozen=True):
     """A parsed hook call. `proposals` has more than one item when one call does several things (a patch over files).
 
     `unknown` is set (with why) when the tool or event is not one the dialect knows: it is then held.
+    `again`: the client asks a second time, about a call that its gate may have allowed already.
     `arguments` is the client's own tool input, kept so that a rewrite changes the script and nothing else.
     """
 
@@ -89,6 +90,7 @@ class HookEvent(Struct, frozen=True):
     result: dict[str, Any] | None = None
     unknown: str | None = None
     event: str = ""
+    again: bool = False
     arguments: dict[str, Any] | None = None
 
 

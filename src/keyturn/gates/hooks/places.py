@@ -27,9 +27,12 @@ class Place(Struct, frozen=True):
     pids: tuple[int, ...] = ()
 
 
-def place(pid: int, uid: int, cwd: str) -> Place:
-    """The place of the client whose hook is process *pid* of user *uid*; *cwd* is what the client says."""
-    above = ancestors(pid)
+def place(pid: int, uid: int, cwd: str, in_process: bool = False) -> Place:
+    """The place of the client whose hook is process *pid* of user *uid*; *cwd* is what the client says.
+
+    With *in_process* the client itself is at the other end.
+    """
+    above = (pid, *ancestors(pid)) if in_process else ancestors(pid)
     at = next((n for n, p in enumerate(above) if _name(p) not in _SHELLS), len(above))
     pids = above[at:]
     client = pids[0] if pids else None

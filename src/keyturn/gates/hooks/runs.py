@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from keyturn import canonical
 from keyturn.actions import Action, Human, Shell, Text
+from keyturn.gates.hooks.confirmations import Confirmations
 from keyturn.gates.hooks.model import Proposal
 from keyturn.gates.hooks.places import Place
 from keyturn.resources import Surroundings
@@ -64,6 +65,7 @@ class Run:
         self.definition: str | None = None
         self.parents: tuple[str, ...] = ()
         self.model = ""
+        self.confirmations = Confirmations()
 
 
 class Allowed(Struct, frozen=True):

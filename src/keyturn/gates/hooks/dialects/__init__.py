@@ -55,6 +55,7 @@ class Dialect(Struct, frozen=True):
     `transcript` says where that lies when the hook doesn't (given the event and the user's home).
     `loads` are the files that make the agent what it is, as glob patterns below the work folder or `~/`.
     `wiring` are the files and folders whose change would unhook the gate: policy knows them as Keyturn's own.
+    `in_process`: the client itself asks, not a process that it starts. `asks_again`: it asks twice about some calls.
     """
 
     name: str
@@ -72,6 +73,8 @@ class Dialect(Struct, frozen=True):
     transcript: Callable[[HookEvent, str], str | None] | None = None
     loads: tuple[str, ...] = ()
     wiring: tuple[str, ...] = ()
+    in_process: bool = False
+    asks_again: bool = False
 
     def is_gate(self, event: str) -> bool:
         """Whether silence at *event* must mean no. An event that is not in the table is a gate."""

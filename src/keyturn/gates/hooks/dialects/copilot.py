@@ -5,7 +5,8 @@
 - A crash denies. A timeout or an answer that is no JSON falls through to Copilot's own permission flow, which ends
   as a denial unless `--allow-all-tools` is given. So Keyturn's *allow* is the only grant, and that flag defeats it.
 - For edits and MCP tools Copilot asks a second time (`permissionRequest`), after `preToolUse` was allowed. That
-  question names what is to be done in other words and without an id, so it is a proposal in its own right.
+  question names what is to be done in other words and without an id. It is a proposal in its own right, unless it
+  is about exactly what was just allowed (`hooks.confirmations`).
 - There is no call id and no transcript path before the end of the session.
 """
 
@@ -151,6 +152,7 @@ def parse(call: HookCall) -> HookEvent:
     find = _confirmed if call.event == "permissionRequest" else proposed
     proposals, unknown = find(name, arguments, cwd)
     return HookEvent(
+        again=call.event == "permissionRequest",
         proposals=proposals,
         unknown=unknown,
         arguments=arguments.members,
@@ -236,6 +238,7 @@ DIALECT = Dialect(
     render=render,
     can_rewrite=True,
     grants=True,
+    asks_again=True,
     holes=(
         "With --allow-all-tools, --yolo or COPILOT_ALLOW_ALL a hook that runs out of time or prints no JSON lets the "
         "action run. Never give them: Keyturn's allow is the only grant needed.",

@@ -150,6 +150,7 @@ DIALECT = Dialect(
     render=render,
     can_rewrite=True,
     grants=True,
+    in_process=True,
     holes=(
         "Configuration in the project folder is merged over the user's: a file there that allows tools, in a run "
         "whose plugin doesn't load, frees the agent. Managed configuration (/etc/opencode) is not overridden.",
