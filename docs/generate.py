@@ -150,9 +150,15 @@ def _command_text(path: tuple[str, ...], command: click.Command) -> str:
 
 
 def _prose(text: str) -> str:
-    """A docstring as paragraphs, one line each."""
-    paragraphs = inspect.cleandoc(text).split("\n\n")
-    return "\n\n".join(" ".join(line.strip() for line in p.splitlines()) for p in paragraphs).strip()
+    """A docstring as paragraphs, one line each; what click is told to leave as it is (`\\b`) stays so, as code."""
+    return "\n\n".join(_paragraph(part) for part in inspect.cleandoc(text).split("\n\n")).strip()
+
+
+def _paragraph(text: str) -> str:
+    first, _, rest = text.partition("\n")
+    if first.strip() == "\b":
+        return f"```text\n{textwrap.dedent(rest)}\n```"
+    return " ".join(line.strip() for line in text.splitlines())
 
 
 # --- API ------------------------------------------------------------------------------------------------------------

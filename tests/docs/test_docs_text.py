@@ -49,7 +49,9 @@ def broken_links(page: Path, text: str) -> list[str]:
             continue
         path, _, anchor = target.partition("#")
         file = page if not path else (page.parent / path)
-        if not file.exists() or (anchor and file.suffix == ".md" and anchor not in _anchors_of(file, text if not path else None)):
+        if not file.exists() or (
+            anchor and file.suffix == ".md" and anchor not in _anchors_of(file, text if not path else None)
+        ):
             broken.append(target)
     return broken
 

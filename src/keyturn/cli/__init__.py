@@ -153,7 +153,7 @@ def _run(args: list[str]) -> int:
         say("Stopped. Nothing more was done.", err=True)
         return INTERRUPTED
     except click.ClickException as error:
-        return _failed(_usage(error), args, json=JSON_WANTED.get() or "--json" in _own(args))
+        return _failed(_usage(error, args), args, json=JSON_WANTED.get() or "--json" in _own(args))
     except BrokenPipeError:
         # Whoever read the output has enough. The interpreter's last flush must not complain about it either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -181,12 +181,14 @@ def _own(args: list[str]) -> list[str]:
     return args[: args.index("--")] if "--" in args else args
 
 
-def _usage(error: click.ClickException) -> KeyturnError:
+def _usage(error: click.ClickException, args: list[str]) -> KeyturnError:
     words = " ".join(error.format_message().split())
     words += "" if words.endswith((".", "?", "!")) else "."
     context = getattr(error, "ctx", None)
-    if isinstance(error, click.UsageError) and context is not None and context.parent is not None:
+    if context is not None and context.parent is not None:
         return CommandLineWrong(words, next_step=f"`{context.command_path} --help` shows what it takes.")
+    if args[:1] and args[0] in _COMMANDS:
+        return CommandLineWrong(words, next_step=f"`keyturn {args[0]} --help` shows what it takes.")
     return CommandLineWrong(words)
 
 

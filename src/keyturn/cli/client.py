@@ -325,7 +325,8 @@ def _token(file: Path) -> str:
         with file.open("rb") as opened:
             token = opened.read(MAX_TOKEN_FILE).decode("utf-8").strip()
     except OSError as error:
-        raise NoToken(f"{file}: {error.strerror}.") from error
+        step = f"Set {TOKEN_FILE} to the file that holds your token, or name somebody whose token is there with --as."
+        raise NoToken(f"{file}: {error.strerror}.", next_step=step) from error
     except UnicodeDecodeError:
         token = ""
     # Whatever else the file holds, a key for instance, must neither be sent nor shown.

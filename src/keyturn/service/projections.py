@@ -26,8 +26,20 @@ def fold(entry: Entry, rows: Rows) -> Iterable[Put]:
         )
         if session is not None:
             puts = [p for p in puts if p.kind != "session"]
-            puts.append(_session({**session, "entries": entry.n or 0}))
+            puts.append(
+                _session({**session, "entries": entry.n or 0, "waiting": _waiting_after(session, entry)})
+            )
     return puts
+
+
+def _waiting_after(session: Body, entry: Entry) -> list[str]:
+    """The session's requests that wait, after *entry*."""
+    waiting: list[str] = session["waiting"]
+    if entry.type == "request.opened":
+        return [*waiting, entry.fields["id"]]
+    if entry.type == "request.ended":
+        return [request for request in waiting if request != entry.fields["request"]]
+    return waiting
 
 
 def _session(body: Body) -> Put:
@@ -39,7 +51,7 @@ def _session_opened(entry: Entry, rows: Rows) -> Iterable[Put]:
     body = {
         "id": entry.session, "agent": f["agent"], "human": f.get("human"), "gate": f["gate"], "cwd": f["cwd"],
         "client_session": f.get("client_session", ""), "definition": f.get("definition"), "parents": f.get("parents", []),
-        "pid": f.get("pid"),
+        "pid": f.get("pid"), "waiting": [],
         "opened": entry.time, "entries": entry.n or 1, "entry": entry.index,
     }  # fmt: skip
     yield _session(body)
@@ -163,7 +175,9 @@ def _request_opened(entry: Entry, rows: Rows) -> Iterable[Put]:
         yield Put("waiting", waiting_key(entry.session, f["digest"]), {"request": f["id"]})
         action = rows.row("action", f["action"])
         if action is not None:
-            yield Put("action", action["id"], {**action, "request": f["id"]}, action["verdict"], action["time"])
+            yield Put(
+                "action", action["id"], {**action, "request": f["id"]}, action["verdict"], action["time"]
+            )
 
 
 def seen_key(fields: Body) -> str:

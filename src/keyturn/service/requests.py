@@ -111,7 +111,9 @@ def view(core: Core, request: str, viewer: Person | None) -> RequestView:
     return _view(core, required(core, request), viewer)
 
 
-def views(core: Core, state: str | None, viewer: Person | None, limit: int, before: str | None) -> list[RequestView]:
+def views(
+    core: Core, state: str | None, viewer: Person | None, limit: int, before: str | None
+) -> list[RequestView]:
     """Requests: waiting ones by deadline, others newest first. `before` is the last one of the page before."""
     last = required(core, before) if before is not None else None
     if state == "waiting":
@@ -215,9 +217,9 @@ async def decide(
             refused.append(machine.ended(step.state))
         drafts: list[Draft] = []
         if len(step.state.approvals) > len(before.approvals):
-            drafts.append(_approval_draft(core, current, step.state, person.id, channel))
+            drafts.append(_approval_draft(core, rows, current, step.state, person.id, channel))
         if before.waiting and not step.state.waiting:
-            drafts.append(_ended_draft(current, step.state))
+            drafts.append(_ended_draft(rows, current, step.state))
             if step.state.state == "approved":
                 drafts.extend(effects)
         return drafts
@@ -243,7 +245,15 @@ def _roster_now(core: Core, rows: Rows, person: str) -> Roster:
     return Roster({**known, person: person_of(row)} if row else known)
 
 
-def _approval_draft(core: Core, row: Row, state: RequestState, person: str, channel: str) -> Draft:
+def _open_session(rows: Rows, row: Row) -> str | None:
+    """The session that a request belongs to, while it is open: its entries then count what people did, too."""
+    session = rows.row("session", row["session"]) if row.get("session") else None
+    return None if session is None or session.get("closed") else row["session"]
+
+
+def _approval_draft(
+    core: Core, rows: Rows, row: Row, state: RequestState, person: str, channel: str
+) -> Draft:
     given = state.approvals[-1]
     nonce = core.id("n")
     statement = make_statement(
@@ -270,10 +280,11 @@ def _approval_draft(core: Core, row: Row, state: RequestState, person: str, chan
         "nonce": nonce,
         "statement": statement_digest(statement),
     }
-    return Draft("approval.given", fields, once=f"approval.given:{state.id}:{person}:{given.choice}")
+    once = f"approval.given:{state.id}:{person}:{given.choice}"
+    return Draft("approval.given", fields, session=_open_session(rows, row), once=once)
 
 
-def _ended_draft(row: Row, state: RequestState) -> Draft:
+def _ended_draft(rows: Rows, row: Row, state: RequestState) -> Draft:
     fields = {
         "request": state.id,
         "state": state.state,
@@ -281,7 +292,7 @@ def _ended_draft(row: Row, state: RequestState) -> Draft:
         "by": state.ended_by,
         "placed": [[person, stage] for person, stage in state.placed],
     }
-    return Draft("request.ended", fields, once=f"request.ended:{state.id}")
+    return Draft("request.ended", fields, session=_open_session(rows, row), once=f"request.ended:{state.id}")
 
 
 async def withdraw(core: Core, request: str, why: str, by: str) -> RequestView:
@@ -308,7 +319,7 @@ async def _event(core: Core, request: str, event: machine.Event) -> None:
         current = rows.row("request", request) or row
         before = state_of(core, current)
         after = machine.apply(before, event, core.roster, core.now()).state
-        return [_ended_draft(current, after)] if before.waiting and not after.waiting else []
+        return [_ended_draft(rows, current, after)] if before.waiting and not after.waiting else []
 
     await core.ledger.append(plan)
 

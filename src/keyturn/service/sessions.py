@@ -75,21 +75,15 @@ async def close_session(core: Core, session: str, why: str) -> SessionView:
             *(
                 Draft(
                     "request.ended",
-                    {"request": r["id"], "state": "withdrawn", "why": "Its session ended.", "by": "session"},
+                    {"request": request, "state": "withdrawn", "why": "Its session ended.", "by": "session"},
                     session=session,
-                    once=f"request.ended:{r['id']}",
+                    once=f"request.ended:{request}",
                 )
-                for r in waiting
-                if (rows.row("request", r["id"]) or r)["state"] == "waiting"
+                for request in row["waiting"]
             ),
             Draft("session.closed", {"why": why}, session=session),
         ]
 
-    waiting = [
-        row
-        for row in core.ledger.rows("request", state="waiting", limit=100_000)
-        if row.get("session") == session
-    ]
     await core.ledger.append(plan)
     return view(core, session)
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Router, get, patch, post
 from litestar.handlers import BaseRouteHandler
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from keyturn.actions import Agent, Gate, Human, Text
@@ -45,7 +46,7 @@ def routes(service: Keyturn) -> Router:
 
 def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
     @post("/actions", status_code=200, summary="Propose an action", tags=["gates"])
-    async def propose(request: AnyRequest, data: model.Ask) -> Outcome:
+    async def propose(request: AnyRequest, data: JSONBody[model.Ask]) -> Outcome:
         name = gate_of(request, service)
         row = service.core.ledger.row("gate", name) or {}
         gate = Gate(name, row.get("assurance", "advisory"), data.action.gate.version)
@@ -53,12 +54,12 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
         return await service.authorize(action, data.around, consume=data.consume)
 
     @post("/permits/consume", status_code=200, summary="Use a permit", tags=["gates"])
-    async def consume(request: AnyRequest, data: model.Use) -> dict[str, str]:
+    async def consume(request: AnyRequest, data: JSONBody[model.Use]) -> dict[str, str]:
         name = gate_of(request, service)
         return {"action": await service.consume(data.token, data.digest, name)}
 
     @post("/receipts", status_code=201, summary="Report what happened", tags=["gates"])
-    async def report(request: AnyRequest, data: Receipt) -> dict[str, str]:
+    async def report(request: AnyRequest, data: JSONBody[Receipt]) -> dict[str, str]:
         name = gate_of(request, service)
         action = service.core.ledger.row("action", data.action)
         if action is not None and action["gate"] != name:
@@ -67,7 +68,7 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
         return {"action": data.action}
 
     @post("/sessions", status_code=201, summary="Open a session", tags=["gates"])
-    async def open_session(request: AnyRequest, data: model.Session) -> SessionView:
+    async def open_session(request: AnyRequest, data: JSONBody[model.Session]) -> SessionView:
         name = gate_of(request, service)
         row = service.core.ledger.row("gate", name) or {}
         if data.human is not None and service.core.roster.get(data.human) is None:
@@ -83,7 +84,9 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
         )
 
     @post("/sessions/{session:str}/close", status_code=200, summary="Close a session", tags=["gates"])
-    async def close(request: AnyRequest, session: str, data: model.Closing) -> SessionView:
+    async def close(
+        request: AnyRequest, session: FromPath[str], data: JSONBody[model.Closing]
+    ) -> SessionView:
         gate_of(request, service)
         return await service.close_session(session, data.why)
 
@@ -93,18 +96,20 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
         summary="Record an instruction",
         tags=["gates"],
     )
-    async def instruct(request: AnyRequest, session: str, data: model.Instruction) -> dict[str, str]:
+    async def instruct(
+        request: AnyRequest, session: FromPath[str], data: JSONBody[model.Instruction]
+    ) -> dict[str, str]:
         gate_of(request, service)
         await service.instruct(session, Text(data.text, data.source))
         return {"session": session}
 
     @post("/requests/{request_id:str}/claim", status_code=200, summary="Claim the permit", tags=["gates"])
-    async def claim(request: AnyRequest, request_id: str, data: model.Claim) -> Outcome:
+    async def claim(request: AnyRequest, request_id: FromPath[str], data: JSONBody[model.Claim]) -> Outcome:
         name = gate_of(request, service)
         return await service.claim(request_id, data.digest, name, consume=data.consume)
 
     @post("/probes", status_code=201, summary="Record a deny probe", tags=["gates"])
-    async def probe(request: AnyRequest, data: model.Probe) -> dict[str, str]:
+    async def probe(request: AnyRequest, data: JSONBody[model.Probe]) -> dict[str, str]:
         person_of(request, service)
         await service.probe(data.gate, data.client, data.stopped, data.how)
         return {"gate": data.gate}
@@ -115,22 +120,29 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
 def _request_routes(service: Keyturn) -> list[BaseRouteHandler]:
     @get("/requests", summary="Requests", tags=["people"])
     async def requests(
-        request: AnyRequest, only: str = "waiting", limit: int = 100, before: str | None = None
+        request: AnyRequest,
+        only: FromQuery[str] = "waiting",
+        limit: FromQuery[int] = 100,
+        before: FromQuery[str | None] = None,
     ) -> list[RequestView]:
         viewer = person_of(request, service)
         return await service.requests(None if only == "all" else only, viewer, min(limit, PAGE), before)
 
     @get("/requests/{request_id:str}", summary="One request", tags=["people"])
-    async def one(request: AnyRequest, request_id: str) -> RequestView:
+    async def one(request: AnyRequest, request_id: FromPath[str]) -> RequestView:
         return await service.request(request_id, person_of(request, service))
 
     @get("/requests/{request_id:str}/wait", summary="Wait for a request's end", tags=["people", "gates"])
-    async def wait(request: AnyRequest, request_id: str, timeout: float = 30.0) -> RequestView:
+    async def wait(
+        request: AnyRequest, request_id: FromPath[str], timeout: FromQuery[float] = 30.0
+    ) -> RequestView:
         _anyone(request, service)
         return await service.wait(request_id, min(max(timeout, 0.0), WAIT_SECONDS))
 
     @post("/requests/{request_id:str}/approve", status_code=200, summary="Approve", tags=["people"])
-    async def approve(request: AnyRequest, request_id: str, data: model.Verdict) -> RequestView:
+    async def approve(
+        request: AnyRequest, request_id: FromPath[str], data: JSONBody[model.Verdict]
+    ) -> RequestView:
         person = person_of(request, service)
         return await service.decide(
             request_id,
@@ -143,7 +155,9 @@ def _request_routes(service: Keyturn) -> list[BaseRouteHandler]:
         )
 
     @post("/requests/{request_id:str}/deny", status_code=200, summary="Deny", tags=["people"])
-    async def deny(request: AnyRequest, request_id: str, data: model.Verdict) -> RequestView:
+    async def deny(
+        request: AnyRequest, request_id: FromPath[str], data: JSONBody[model.Verdict]
+    ) -> RequestView:
         person = person_of(request, service)
         return await service.decide(
             request_id,
@@ -156,7 +170,9 @@ def _request_routes(service: Keyturn) -> list[BaseRouteHandler]:
         )
 
     @post("/requests/{request_id:str}/withdraw", status_code=200, summary="Withdraw", tags=["people"])
-    async def withdraw(request: AnyRequest, request_id: str, data: model.Closing) -> RequestView:
+    async def withdraw(
+        request: AnyRequest, request_id: FromPath[str], data: JSONBody[model.Closing]
+    ) -> RequestView:
         person = person_of(request, service)
         view = await service.request(request_id, person)
         human = (view.attribution.get("human") or {}).get("person")
@@ -200,7 +216,7 @@ def _people_routes(service: Keyturn) -> list[BaseRouteHandler]:
         return [people.public(row) for row in core.ledger.rows("person", newest_first=False, limit=100_000)]
 
     @post("/people", status_code=201, summary="Enrol a person", tags=["people"])
-    async def enrol(request: AnyRequest, data: model.NewPerson) -> dict[str, Any]:
+    async def enrol(request: AnyRequest, data: JSONBody[model.NewPerson]) -> dict[str, Any]:
         admin = person_of(request, service)
         require_role(admin, "admin")
         token = await service.enrol(
@@ -214,7 +230,9 @@ def _people_routes(service: Keyturn) -> list[BaseRouteHandler]:
         return {"id": data.id, "token": token}
 
     @patch("/people/{person:str}", summary="Change a person", tags=["people"])
-    async def change(request: AnyRequest, person: str, data: model.PersonChange) -> dict[str, Any]:
+    async def change(
+        request: AnyRequest, person: FromPath[str], data: JSONBody[model.PersonChange]
+    ) -> dict[str, Any]:
         admin = person_of(request, service)
         require_role(admin, "admin")
         given = {k: v for k, v in msgspec.to_builtins(data).items() if v is not None}
@@ -222,14 +240,14 @@ def _people_routes(service: Keyturn) -> list[BaseRouteHandler]:
         return people.public(core.ledger.row("person", person) or {})
 
     @post("/people/{person:str}/remove", status_code=200, summary="Remove a person", tags=["people"])
-    async def remove(request: AnyRequest, person: str) -> dict[str, Any]:
+    async def remove(request: AnyRequest, person: FromPath[str]) -> dict[str, Any]:
         admin = person_of(request, service)
         require_role(admin, "admin")
         await people.remove(core, person, by=admin.id)
         return people.public(core.ledger.row("person", person) or {})
 
     @post("/people/{person:str}/token", status_code=201, summary="Replace a person's token", tags=["people"])
-    async def token(request: AnyRequest, person: str) -> dict[str, str]:
+    async def token(request: AnyRequest, person: FromPath[str]) -> dict[str, str]:
         asking = person_of(request, service)
         if asking.id != person:
             # An administrator who could make tokens for others could approve as them (promise 6).
@@ -241,7 +259,7 @@ def _people_routes(service: Keyturn) -> list[BaseRouteHandler]:
         return {"code": service.logins.link_code(person_of(request, service).id)}
 
     @post("/gates", status_code=201, summary="Give a gate on another machine its token", tags=["gates"])
-    async def new_gate(request: AnyRequest, data: model.NewGate) -> dict[str, str]:
+    async def new_gate(request: AnyRequest, data: JSONBody[model.NewGate]) -> dict[str, str]:
         admin = person_of(request, service)
         require_role(admin, "admin")
         check_person_id(data.name)
@@ -260,7 +278,7 @@ def _people_routes(service: Keyturn) -> list[BaseRouteHandler]:
         return {"gate": data.name, "token": token}
 
     @post("/gates/{gate:str}/remove", status_code=200, summary="Revoke a gate's token", tags=["gates"])
-    async def remove_gate(request: AnyRequest, gate: str) -> dict[str, str]:
+    async def remove_gate(request: AnyRequest, gate: FromPath[str]) -> dict[str, str]:
         admin = person_of(request, service)
         require_role(admin, "admin")
         if core.ledger.row("gate", gate) is None:
@@ -293,7 +311,7 @@ def _policy_routes(service: Keyturn) -> list[BaseRouteHandler]:
         }
 
     @post("/policies", status_code=201, summary="Propose a policy", tags=["policy"])
-    async def propose(request: AnyRequest, data: model.Proposal) -> RequestView:
+    async def propose(request: AnyRequest, data: JSONBody[model.Proposal]) -> RequestView:
         person = person_of(request, service)
         files = {path: text.encode() for path, text in data.files.items()}
         return await service.propose_policy(files, person, data.note)
@@ -311,7 +329,10 @@ def _ledger_routes(service: Keyturn) -> list[BaseRouteHandler]:
 
     @get("/ledger/entries", summary="Entries", tags=["ledger"])
     async def entries(
-        request: AnyRequest, start: int = 0, limit: int = 100, newest: bool = False
+        request: AnyRequest,
+        start: FromQuery[int] = 0,
+        limit: FromQuery[int] = 100,
+        newest: FromQuery[bool] = False,
     ) -> list[model.Entry]:
         person_of(request, service)
         if newest:
@@ -320,7 +341,7 @@ def _ledger_routes(service: Keyturn) -> list[BaseRouteHandler]:
         return await asyncio.to_thread(lambda: [_entry(e) for e in ledger.entries(start, end)])
 
     @get("/ledger/entries/{index:int}", summary="One entry", tags=["ledger"])
-    async def entry(request: AnyRequest, index: int) -> model.Entry:
+    async def entry(request: AnyRequest, index: FromPath[int]) -> model.Entry:
         person_of(request, service)
         found = ledger.entry(index)
         if found is None:
@@ -333,7 +354,7 @@ def _ledger_routes(service: Keyturn) -> list[BaseRouteHandler]:
         summary="Its proof (tlog-proof)",
         tags=["ledger"],
     )
-    async def proof(request: AnyRequest, index: int) -> str:
+    async def proof(request: AnyRequest, index: FromPath[int]) -> str:
         person_of(request, service)
         if not 0 <= index < ledger.size:
             raise NotFound(f"The ledger has no entry {index}; it has {ledger.size}.")

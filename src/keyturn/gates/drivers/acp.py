@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from keyturn.gates.drivers import rpc
 from keyturn.gates.drivers.acp_contents import proposals_of
-from keyturn.gates.drivers.acp_options import model_of, modes, option, rejection, safe, self_granting
+from keyturn.gates.drivers.acp_options import model_of, modes_of, option, rejection, safe, self_granting
 from keyturn.gates.drivers.model import (
     Ask,
     Ended,
@@ -134,13 +134,13 @@ class Acp:
         if why := self_granting(result.get("configOptions")):
             return self._end(False, why)
         opened: list[Event] = [Opened(session, self._version, model_of(result))]
-        mode, others = modes(result.get("modes"))
+        mode, others = modes_of(result.get("modes"))
         if mode is None or safe(mode):
             return [*opened, *self._send_prompt()]
-        safe = next((other for other in others if safe(other)), None)
-        if safe is None:
+        calmer = next((other for other in others if safe(other)), None)
+        if calmer is None:
             return [*opened, *self._end(False, f"The agent's mode {mode!r} acts without asking.")]
-        return [*opened, self._calls.request("session/set_mode", {"sessionId": session, "modeId": safe})]
+        return [*opened, self._calls.request("session/set_mode", {"sessionId": session, "modeId": calmer})]
 
     def _send_prompt(self) -> list[Event]:
         self._ready = True

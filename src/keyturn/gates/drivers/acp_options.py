@@ -28,10 +28,12 @@ def option(options: Any, kind: str) -> str | None:
 
 
 def safe(mode: str) -> bool:
+    """Whether the agent asks in that mode."""
     return mode.replace("#", "/").rsplit("/", 1)[-1] in SAFE_MODES
 
 
-def modes(modes: Any) -> tuple[str | None, list[str]]:
+def modes_of(modes: Any) -> tuple[str | None, list[str]]:
+    """The present mode (None: the agent has none) and all that there are."""
     if not isinstance(modes, dict):
         return None, []
     available = modes.get("availableModes")
@@ -57,6 +59,7 @@ def self_granting(options: Any) -> str:
 
 
 def model_of(result: dict[str, Any]) -> str:
+    """The model that a new session uses, where the agent says so."""
     models = result.get("models")
     current = models.get("currentModelId") if isinstance(models, dict) else None
     if isinstance(current, str):
