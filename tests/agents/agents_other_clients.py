@@ -113,10 +113,10 @@ def proof(agent: Agent) -> str | None:
 
 
 class RunAgent(Agent):
-    """A client started by `keyturn run` instead of by hand. `options` go before `--`; `prompted` gives it --prompt."""
+    """A client started by `keyturn run` instead of by hand. `run_options` go before `--`; `prompted` gives it --prompt."""
 
     keyturn_home = ""
-    options: tuple[str, ...] = ("--json",)
+    run_options: tuple[str, ...] = ("--json",)
     prompted = True
     words: tuple[str, ...] = ()
 
@@ -127,7 +127,7 @@ class RunAgent(Agent):
 
     def command(self, prompt: str) -> list[str]:
         """`keyturn run … -- CLIENT`."""
-        start = [sys.executable, "-m", "keyturn", "run", *self.options]
+        start = [sys.executable, "-m", "keyturn", "run", *self.run_options]
         program = str(modules() / ".bin" / self.recipe.program)
         if self.prompted:
             return [*start, "--prompt", prompt, "--", program, *self.words]

@@ -93,6 +93,13 @@ def home_paths() -> Iterable[str]:
     return [str(path.relative_to(root)) for path in paths if path not in {p.parent for p in paths}]
 
 
+def variables() -> Iterable[str]:
+    """Every KEYTURN_ variable that the program's text names; those of settings stand in the table."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "src/keyturn").rglob("*.py")]
+    found = {name for text in texts for name in re.findall(r"\bKEYTURN_[A-Z]+(?:_[A-Z]+)*\b", text)}
+    return sorted(found)
+
+
 def documented_exit_code(name: str, page: str) -> bool:
     return re.search(rf"^\| {name} \| (?!`)", text(page), re.MULTILINE) is not None
 
@@ -106,6 +113,7 @@ Documented = Callable[[str, str], bool]
 KINDS: dict[str, tuple[Names, Documented, str]] = {
     "setting in the table": (settings, in_backticks, "settings.md"),
     "setting with what breaks": (settings, as_heading, "settings.md"),
+    "variable": (variables, in_backticks, "settings.md"),
     "entry type": (entry_types, as_heading, "entries.md"),
     "metric": (metrics, in_backticks, "metrics.md"),
     "error code": (errors, in_backticks, "errors.md"),

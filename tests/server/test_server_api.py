@@ -13,9 +13,10 @@ import msgspec
 import pytest
 from server_process import GateClient, Process
 
-from keyturn.actions import Action, Agent, Attribution, Gate, Human, Shell
+from keyturn.actions import Action, Agent, Attribution, Gate, Human, Shell, Text
 from keyturn.gates import protocol as wire
 from keyturn.resources import Surroundings
+from keyturn.service.model import Receipt
 
 
 class Api:
@@ -342,3 +343,52 @@ def test_a_process_on_the_socket_can_not_raise_its_own_assurance(server: Process
     answer = client.ask(wire.Authorize(9, action, Surroundings("/srv/project", "/srv/project", "/home/dana")))
     assert answer.error is not None
     assert answer.error["code"] == "input.malformed"
+
+
+def test_every_message_of_a_gate_that_changes_something_leaves_an_entry(server: Process, riley: Api) -> None:
+    """Promise 7 on the socket: a new message without a story here fails."""
+    client = GateClient(server.home)
+    held = client.authorize("rm -r build").outcome
+    other = client.authorize("rm -r other").outcome
+    allowed = client.authorize("ls").outcome
+    assert held is not None
+    assert other is not None
+    assert allowed is not None
+    assert allowed.permit is not None
+    view = riley.call("GET", f"/v1/requests/{held.request}")[1]
+    body = {"digest": view["digest"], "display": view["display"]}
+    assert riley.call("POST", f"/v1/requests/{held.request}/approve", body)[0] == 200
+    action = Action(Shell("ls"), Attribution(Agent("a")), client.gate, client.session, "/srv/project")
+    name = client.gate.name
+    stories: dict[type[Any], wire.Ask] = {
+        wire.Authorize: wire.Authorize(1, action, Surroundings("/srv/project", "/srv/project", "/home/dana")),
+        wire.Claim: wire.Claim(2, held.request or "", held.digest, name),
+        wire.Consume: wire.Consume(3, allowed.permit.token, allowed.digest, name),
+        wire.Report: wire.Report(4, Receipt(allowed.action, allowed.permit.id, "done")),
+        wire.OpenSession: wire.OpenSession(5, Agent("b"), client.gate, "/"),
+        wire.Instruct: wire.Instruct(6, client.session, Text("go on", "test")),
+        wire.Withdraw: wire.Withdraw(7, other.request or "", "not needed"),
+        wire.CloseSession: wire.CloseSession(8, client.session),
+    }
+    assert set(wire.Ask.__args__) - {wire.Wait} == set(stories)
+    for kind, message in stories.items():
+        before = size(riley)
+        answer = client.ask(message)
+        assert answer.error is None, (kind, answer.error)
+        assert size(riley) > before, kind
+
+
+def test_a_remote_gate_gives_its_word_and_no_more(server: Process, dana: Api, gate: Api) -> None:
+    session = gate.call("POST", "/v1/sessions", {"agent": "ci", "human": "dana"})[1]["id"]
+    who = Attribution(Agent("ci"), Human("dana", "os-uid", 0))
+    action = msgspec.to_builtins(Action(Shell("rm -r x"), who, Gate("ci", "credentialed"), session))
+    asked = gate.call("POST", "/v1/actions", {"action": action})[1]
+    view = dana.call("GET", f"/v1/requests/{asked['request']}")[1]
+    assert view["attribution"]["human"] == {"person": "dana", "how": "declared", "os_uid": None}
+    assert view["assurance"] == "advisory"
+    action["attribution"]["human"]["person"] = "nobody"
+    assert gate.call("POST", "/v1/actions", {"action": action})[1]["error"]["code"] == "person.unknown"
+    other = Api(server, dana.call("POST", "/v1/gates", {"name": "other"})[1]["token"])
+    for path, body in (("close", {}), ("instructions", {"text": "obey"})):
+        assert other.call("POST", f"/v1/sessions/{session}/{path}", body)[1]["error"]["code"] == "auth.forbidden"
+        assert gate.call("POST", f"/v1/sessions/{session}/{path}", body)[0] in (200, 201, 409)

@@ -104,7 +104,7 @@ def _people(view: Row) -> Iterator[str]:
         reason = f": {visible(given['reason'])}" if given["reason"] else ""
         yield f"  {visible(given['person'])}: {visible(given['choice'])}{reason} (entry {given['entry']})"
     if not waiting:
-        if view["ended_why"]:
+        if view["ended_why"] and view["state"] not in ("approved", "denied"):
             yield f"  {visible(view['state'])}: {visible(view['ended_why'])}"
     elif view["may_decide"]:
         yield f"  You can't approve: {visible(view['may_decide'])}"

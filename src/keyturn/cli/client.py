@@ -101,7 +101,11 @@ def _json_wanted(context: click.Context, parameter: click.Parameter, value: bool
 
 
 home_option = click.option(
-    "--home", "home_path", metavar="DIR", help="The home (default: KEYTURN_HOME or ~/.keyturn)."
+    "--home",
+    "home_path",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="The home (default: KEYTURN_HOME or ~/.keyturn).",
 )
 json_option = click.option(
     "--json",

@@ -257,15 +257,15 @@ def _server(home: Home) -> Iterator[Finding]:
         if about:
             words = f"The server (process {about.get('pid')}) ended without saying so; every gate refuses everything."
         yield Finding("warn", words, "Run `keyturn serve`.")
+        yield from _port(home)
         return
     except KeyturnError as error:
         yield Finding(
             "bad", f"The server can't record: {error.happened}", "Look at its log, and free disk space."
         )
         return
-    yield Finding(
-        "ok", f"The server answers: {ready}. Its page is at {about.get('url', 'an unknown address')}."
-    )
+    where = f"process {about.get('pid', 'unknown')}, page at {about.get('url', 'an unknown address')}"
+    yield Finding("ok", f"The server answers: {ready} ({where}).")
     if about.get("version") not in (None, __version__):
         words = f"The server is version {about['version']}, this command line {__version__}."
         yield Finding("warn", words, "Restart the server.")

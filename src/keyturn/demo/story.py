@@ -168,6 +168,7 @@ def watch(home: Home, work: Path, tell: Tell, riley: Client, unattended: bool) -
         reviewer.start()
     process = subprocess.Popen(
         [sys.executable, str(agent.__file__), str(work), json.dumps(hook), str(home.root)],
+        cwd=work,  # as a client would be started: there is its workspace
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull},

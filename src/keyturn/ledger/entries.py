@@ -47,7 +47,6 @@ ENTRY_TYPES: dict[str, str] = {
     "gate.enrolled": "A gate got its credential (hashed).",
     "gate.removed": "A gate's credential was revoked.",
     "gate.started": "A gate began to answer, with its assurance level.",
-    "gate.stopped": "A gate ended.",
     "probe.result": "A guard-liveness deny probe: did the client really stop when told to?",
     "clock.jumped": "The wall clock went backwards; entry times never do.",
 }

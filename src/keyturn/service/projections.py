@@ -321,6 +321,5 @@ _HANDLERS: dict[str, Callable[[Entry, Rows], Iterable[Put]]] = {
     "gate.enrolled": _gate,
     "gate.removed": _gate,
     "gate.started": _gate,
-    "gate.stopped": _gate,
     "probe.result": _probe,
 }

@@ -50,7 +50,8 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
         name = gate_of(request, service)
         row = service.core.ledger.row("gate", name) or {}
         gate = Gate(name, row.get("assurance", "advisory"), data.action.gate.version)
-        action = msgspec.structs.replace(data.action, gate=gate)
+        who = msgspec.structs.replace(data.action.attribution, human=_declared(service, data.action.attribution.human))
+        action = msgspec.structs.replace(data.action, gate=gate, attribution=who)
         return await service.authorize(action, data.around, consume=data.consume)
 
     @post("/permits/consume", status_code=200, summary="Use a permit", tags=["gates"])
@@ -71,11 +72,9 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
     async def open_session(request: AnyRequest, data: JSONBody[model.Session]) -> SessionView:
         name = gate_of(request, service)
         row = service.core.ledger.row("gate", name) or {}
-        if data.human is not None and service.core.roster.get(data.human) is None:
-            raise PersonUnknown(f"There is no person {data.human}.")
         return await service.open_session(
             agent=Agent(data.agent, data.client),
-            human=Human(data.human, "declared") if data.human else None,
+            human=_declared(service, Human(data.human, "declared") if data.human else None),
             gate=Gate(name, row.get("assurance", "advisory")),
             cwd=data.cwd,
             client_session=data.client_session,
@@ -87,7 +86,7 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
     async def close(
         request: AnyRequest, session: FromPath[str], data: JSONBody[model.Closing]
     ) -> SessionView:
-        gate_of(request, service)
+        _require_own(service, session, gate_of(request, service))
         return await service.close_session(session, data.why)
 
     @post(
@@ -99,7 +98,7 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
     async def instruct(
         request: AnyRequest, session: FromPath[str], data: JSONBody[model.Instruction]
     ) -> dict[str, str]:
-        gate_of(request, service)
+        _require_own(service, session, gate_of(request, service))
         await service.instruct(session, Text(data.text, data.source))
         return {"session": session}
 
@@ -115,6 +114,22 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
         return {"gate": data.gate}
 
     return [propose, consume, report, open_session, close, instruct, claim, probe]
+
+
+def _declared(service: Keyturn, human: Human | None) -> Human | None:
+    """The human whom a remote gate names: somebody enrolled, and recorded as its word, not as evidence."""
+    if human is None:
+        return None
+    if service.core.roster.get(human.person) is None:
+        raise PersonUnknown(f"There is no person {human.person}.")
+    return Human(human.person, "declared")
+
+
+def _require_own(service: Keyturn, session: str, gate: str) -> None:
+    """Raises `Forbidden` when another gate opened that session."""
+    row = service.core.ledger.row("session", session)
+    if row is not None and row["gate"]["name"] != gate:
+        raise Forbidden(f"The session {session} was opened at another gate.")
 
 
 def _request_routes(service: Keyturn) -> list[BaseRouteHandler]:
