@@ -27,6 +27,7 @@ from keyturn.resources import Surroundings
 
 SECONDS = float(os.environ.get("KEYTURN_BENCH_SECONDS", "5"))
 CLIENTS = 64
+GATE = Gate("hooks:claude-code@bench", "cooperative")
 ENCODE = msgspec.msgpack.Encoder().encode
 DECODE = msgspec.msgpack.Decoder(wire.Answer).decode
 
@@ -156,7 +157,7 @@ class Gates:
     async def connect(cls, path: str) -> Gates:
         """Connect and open a session."""
         gate = cls(*await asyncio.open_unix_connection(path))
-        open_session = wire.OpenSession(0, Agent("bench"), Gate("bench", "advisory"), "/")
+        open_session = wire.OpenSession(0, Agent("bench"), GATE, "/")
         answer = await gate.ask(open_session)
         assert answer.session is not None, answer
         gate.session = answer.session.id

@@ -52,6 +52,7 @@ class Surroundings(Struct, frozen=True):
     """What a reader may know beside the content: folders and labels. Everything absolute, no trailing slash.
 
     `protected` are paths that belong to Keyturn itself (its home, the client configuration that wires its gates).
+    `links` are paths and patterns that the gate saw lead elsewhere through symbolic links: (as named, where it leads).
     """
 
     cwd: str = "/"
@@ -59,6 +60,7 @@ class Surroundings(Struct, frozen=True):
     home: str = ""
     protected: tuple[str, ...] = ()
     labels: tuple[Label, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
 
 _SYSTEM = (
@@ -111,8 +113,10 @@ def zone(path: str, around: Surroundings) -> str:
     path = _normal(path)
     if any(inside(path, own) for own in around.protected):
         return "keyturn"
-    if path in _HARMLESS_DEVICES or path.startswith("/dev/fd/"):
+    if path in _HARMLESS_DEVICES or _DESCRIPTOR.fullmatch(path):
         return "device"
+    if _elsewhere_by_a_link(path):
+        return "unknown"
     if inside(path, around.workspace) and _normal(around.workspace) != "/":
         return "workspace"
     if any(inside(path, folder) for folder in _TEMPORARY):
@@ -122,6 +126,26 @@ def zone(path: str, around: Surroundings) -> str:
     if path == "/" or any(inside(path, folder) for folder in _SYSTEM):
         return "system"
     return "outside"
+
+
+_DESCRIPTOR = re.compile(r"/dev/fd/[0-9]+")
+_PROCESS = re.compile(r"/proc/(?:self|thread-self|[0-9]+)(?:/task(?:/[0-9]+)?)?(?:/(.*))?", re.DOTALL)
+_OF_A_PROCESS = frozenset(
+    ("cgroup", "comm", "io", "limits", "loginuid", "maps", "mountinfo", "mounts", "oom_score", "oom_score_adj", "sched",
+     "schedstat", "smaps_rollup", "stat", "statm", "status", "wchan")
+)  # fmt: skip
+"""Files in a process's folder that say nothing of its words, variables, memory or open files (proc(5))."""
+
+
+def _elsewhere_by_a_link(path: str) -> bool:
+    """Whether *path* goes through what the kernel makes up for one process: `root`, `cwd` and descriptors lead anywhere.
+
+    A process's whole folder counts, too: whoever reads below it reads those.
+    """
+    if path.startswith("/dev/fd/"):
+        return True
+    process = _PROCESS.fullmatch(path)
+    return process is not None and process.group(1) not in _OF_A_PROCESS
 
 
 def host_zone(host: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from keyturn import __version__
-from keyturn.cli.terminal import JSON_WANTED, as_json, say
+from keyturn.cli.terminal import JSON_WANTED, as_json, say, say_json
 from keyturn.errors import ExitCode, KeyturnError
 
 _COMMANDS: dict[str, tuple[str, str]] = {
@@ -183,7 +183,7 @@ def _own(args: list[str]) -> list[str]:
 
 def _usage(error: click.ClickException, args: list[str]) -> KeyturnError:
     words = " ".join(error.format_message().split())
-    words += "" if words.endswith((".", "?", "!")) else "."
+    words += "" if words.endswith((".", "?", "!", "?)")) else "."
     context = getattr(error, "ctx", None)
     if context is not None and context.parent is not None:
         return CommandLineWrong(words, next_step=f"`{context.command_path} --help` shows what it takes.")
@@ -207,7 +207,7 @@ def _unforeseen(error: Exception) -> KeyturnError:
 def say_error(error: KeyturnError, *, json: bool | None = None) -> None:
     """The error on stderr: as JSON when the command was asked for JSON, else in words."""
     if JSON_WANTED.get() if json is None else json:
-        click.echo(as_json(error.as_json()), err=True)
+        say_json(error.as_json(), err=True)
         return
     say(f"{error.happened}\n{error.not_done} {error.do_next}  [{error.code}]", err=True)
 

@@ -75,6 +75,16 @@ class NoToken(KeyturnError):
     next_step = "Name yourself with --as PERSON, or set KEYTURN_TOKEN_FILE to a file that holds your token."
 
 
+class HomeClosed(KeyturnError):
+    """The home belongs to another account, as a service's does."""
+
+    code = "home.closed"
+    status = 403
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was read and nothing was changed."
+    next_step = "Run it as that account; or speak to its server with KEYTURN_URL and KEYTURN_TOKEN_FILE."
+
+
 class NotAnAddress(KeyturnError):
     """KEYTURN_URL is no address of a server, or one to which a token would travel in the clear."""
 
@@ -95,8 +105,7 @@ class Refused(KeyturnError):
 
 
 def _json_wanted(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
-    if value:
-        JSON_WANTED.set(True)
+    JSON_WANTED.set(value)
     return value
 
 
@@ -260,9 +269,10 @@ def as_error(raw: bytes, status: int) -> KeyturnError:
 def _class_of(code: str) -> type[KeyturnError]:
     if code == KeyturnError.code:
         return KeyturnError
-    if code not in KeyturnError.catalogue:
-        for room in _ROOMS:
-            import_module(room)
+    for room in _ROOMS:
+        if code in KeyturnError.catalogue:
+            break
+        import_module(room)
     return KeyturnError.catalogue.get(code, Refused)
 
 
@@ -272,9 +282,13 @@ def home_of(path: str | None) -> Home:
 
 
 def existing(path: str | None) -> Home:
-    """The home meant, if there is one. Raises `HomeMissing`."""
+    """The home meant, if there is one. Raises `HomeMissing`, `HomeClosed`."""
     home = home_of(path)
-    if not home.exists:
+    try:
+        there = home.exists
+    except PermissionError as error:
+        raise HomeClosed(f"{home.root} is closed to your account.") from error
+    if not there:
         from keyturn.service.genesis import HomeMissing
 
         raise HomeMissing(f"{home.root} is not a Keyturn home.")

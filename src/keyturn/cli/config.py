@@ -10,8 +10,7 @@ import tomllib
 import click
 
 from keyturn.cli.client import home_of, home_option, json_option
-from keyturn.cli.terminal import as_json as to_json
-from keyturn.cli.terminal import say, visible
+from keyturn.cli.terminal import say, say_json, visible
 
 _PASSWORD = re.compile(r"(?<=:)[^:/@]*(?=@)|(?<=password=)[^&]*")
 
@@ -36,7 +35,7 @@ def config(home_path: str | None, as_json: bool) -> None:
             {"name": name, "value": without_password(value) if name == "store" else value, "origin": origin}
         )
     if as_json:
-        say(to_json(shown))
+        say_json(shown)
         return
     for row in shown:
         say(f"{row['name']:<16} {visible(json.dumps(row['value'], ensure_ascii=False)):<24} {row['origin']}")

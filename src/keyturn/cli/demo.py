@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from keyturn.cli import as_json as to_json
 from keyturn.cli.client import json_option
+from keyturn.cli.terminal import say, say_json
 
 
 @click.command()
@@ -16,14 +16,19 @@ from keyturn.cli.client import json_option
 @click.option(
     "--export",
     "export",
+    metavar="DIR",
     type=click.Path(path_type=Path),
     help="Write the finished log here, before the tampering.",
 )
 @json_option
 def demo(unattended: bool, story: str, export: Path | None, as_json: bool) -> None:
-    """See one held action, decide on it, and catch a tampered ledger. Uses a scratch folder, no account, no root."""
+    """See one held action, decide on it, and catch a tampered ledger.
+
+    Uses a scratch folder, no account, no root, and nothing of your own installation. With --json what happens is told
+    on stderr.
+    """
     from keyturn.demo.story import play
 
-    counts = play(lambda words: click.echo(words, err=as_json), unattended=unattended, export=export)
+    played = play(lambda words: say(words, err=as_json), story=story, unattended=unattended, export=export)
     if as_json:
-        click.echo(to_json({"story": story, **counts}))
+        say_json(played)

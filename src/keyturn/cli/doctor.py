@@ -7,8 +7,7 @@ import sys
 import click
 
 from keyturn.cli.client import home_of, home_option, json_option
-from keyturn.cli.terminal import as_json as to_json
-from keyturn.cli.terminal import plural, say, visible
+from keyturn.cli.terminal import plural, say, say_json, visible
 from keyturn.errors import ExitCode
 
 
@@ -29,7 +28,7 @@ def doctor(home_path: str | None, as_json: bool) -> None:
             say(f"      → {visible(one.mend)}")
     bad, warned = (sum(one.state == state for one in found) for state in ("bad", "warn"))
     if as_json:
-        say(to_json(found))
+        say_json(found)
     else:
         say(
             f"{plural(bad, 'thing')} bad, {plural(warned, 'warning')}." if bad or warned else "All is well.",

@@ -46,6 +46,10 @@ def examine(home: Home) -> Iterator[Finding]:
     if not home.root.is_dir():
         yield Finding("bad", f"There is no home at {home.root}.", "Run `keyturn init`.")
         return
+    if not os.access(home.root, os.X_OK | os.R_OK):
+        step = "Run it as the account that the home belongs to."
+        yield Finding("bad", f"{home.root} is closed to your account.", step)
+        return
     if not home.exists:
         yield Finding(
             "bad",

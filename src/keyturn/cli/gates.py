@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from keyturn.cli.client import as_option, connect, home_option, json_option, segment
-from keyturn.cli.terminal import as_json as to_json
-from keyturn.cli.terminal import say, visible
+from keyturn.cli.terminal import say, say_json, visible
 
 
 @click.group()
@@ -24,7 +23,7 @@ def list_gates(home_path: str | None, person: str | None, as_json: bool) -> None
     """All gates, with their assurance level and last probe."""
     gates = connect(home_path, person).get("/v1/gates")
     if as_json:
-        say(to_json(gates))
+        say_json(gates)
         return
     if not gates:
         say("No gate has asked yet.")
@@ -54,7 +53,7 @@ def add_gate(name: str, assurance: str, home_path: str | None, person: str | Non
     """Give a gate on another machine its token, printed once and stored only as a hash."""
     made = connect(home_path, person).post("/v1/gates", {"name": name, "assurance": assurance})
     if as_json:
-        say(to_json(made))
+        say_json(made)
         return
     say(f"The gate {name} speaks with this token; it is not shown again:", err=True)
     say(made["token"])
@@ -68,4 +67,4 @@ def add_gate(name: str, assurance: str, home_path: str | None, person: str | Non
 def remove_gate(name: str, home_path: str | None, person: str | None, as_json: bool) -> None:
     """Revoke a gate's token."""
     after = connect(home_path, person).post(f"/v1/gates/{segment(name)}/remove")
-    say(to_json(after) if as_json else f"Removed {visible(after['gate'])}.")
+    say_json(after) if as_json else say(f"Removed {visible(after['gate'])}.")

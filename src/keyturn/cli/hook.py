@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keyturn.cli import as_json as to_json
 from keyturn.cli.client import connect, home_of, home_option, json_option
+from keyturn.cli.terminal import say, say_json
 from keyturn.errors import ExitCode, KeyturnError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def install(
         socket=str(Path(socket).absolute()) if socket else str(home_of(home_path).gate_socket),
         python=_interpreter(python),
     )
-    click.echo(to_json(done) if as_json else _installed(done))
+    say_json(done) if as_json else say(_installed(done))
 
 
 @hook.command()
@@ -109,7 +109,7 @@ def uninstall(client: str, managed: bool, project: bool, home_path: str | None, 
     from keyturn.gates.hooks import install as installer
 
     done = installer.uninstall(client, scope_of(managed, project), place_of(home_path))
-    click.echo(to_json(done) if as_json else _uninstalled(done))
+    say_json(done) if as_json else say(_uninstalled(done))
 
 
 @hook.command()
@@ -125,10 +125,10 @@ def status(client: str | None, managed: bool, project: bool, home_path: str | No
     place, scope = place_of(home_path), scope_of(managed, project)
     found = [installer.status(name, scope, place) for name in ([client] if client else CLIENTS)]
     if as_json:
-        click.echo(to_json(found))
+        say_json(found)
         return
     for one in found:
-        click.echo(_status_line(one))
+        say(_status_line(one))
 
 
 @hook.command()
@@ -151,11 +151,11 @@ def probe(
     stopped = all(one.stopped for one in found)
     recorded = _record(home_path, person, client, stopped, "; ".join(one.how for one in found))
     if as_json:
-        click.echo(to_json({"client": client, "stopped": stopped, "recorded": recorded, "probes": found}))
+        say_json({"client": client, "stopped": stopped, "recorded": recorded, "probes": found})
     else:
         for one in found:
-            click.echo(f"{'said no' if one.stopped else 'DID NOT SAY NO'}: {one.how}: {one.said}")
-        click.echo(
+            say(f"{'said no' if one.stopped else 'DID NOT SAY NO'}: {one.how}: {one.said}")
+        say(
             "Recorded in the ledger."
             if recorded
             else "Not recorded: no server took it (is `keyturn serve` up?)."

@@ -14,8 +14,7 @@ from typing import Any
 import click
 
 from keyturn.cli.client import home_of, home_option, json_option
-from keyturn.cli.terminal import as_json as to_json
-from keyturn.cli.terminal import say
+from keyturn.cli.terminal import say, say_json
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.home import Home
 
@@ -48,7 +47,7 @@ def init(home_path: str | None, person: str | None, name: str, mode: str, as_jso
     chosen = person or _login_name()
     token_file = create(home, chosen, name, mode)
     if as_json:
-        say(to_json({"home": str(home.root), "person": chosen, "token_file": token_file, "mode": mode}))
+        say_json({"home": str(home.root), "person": chosen, "token_file": token_file, "mode": mode})
         return
     say(f"Made {home.root}.")
     say(f"  You are {chosen}; your token is in {token_file} (only you can read it).")

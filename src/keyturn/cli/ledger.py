@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keyturn.cli.client import existing, home_of, home_option, json_option
-from keyturn.cli.terminal import as_json as to_json
-from keyturn.cli.terminal import plural, say, visible
+from keyturn.cli.terminal import plural, say, say_json, visible
 from keyturn.errors import ExitCode, KeyturnError, NotFound
 from keyturn.home import Home
 
@@ -163,15 +162,13 @@ def _say_entry(stored: StoredEntry, as_json: bool) -> bool:
     try:
         entry = leaf.read(stored)
     except KeyturnError as error:
-        words = visible(error.happened)
-        say(
-            to_json({"index": stored.index, **error.as_json()})
-            if as_json
-            else f"{stored.index:>7}  UNREADABLE: {words}"
-        )
+        if as_json:
+            say_json({"index": stored.index, **error.as_json()})
+        else:
+            say(f"{stored.index:>7}  UNREADABLE: {visible(error.happened)}")
         return False
     if as_json:
-        say(to_json(_entry(entry)))
+        say_json(_entry(entry))
     else:
         say(f"{entry.index:>7}  {_clock(entry.time)}  {entry.type:<18} {_short(entry)}".rstrip())
     return True
@@ -237,7 +234,7 @@ def verify(
             "the key you gave" if key else "the key that lies in the folder: compare it with one you trust"
         )
     if as_json:
-        say(to_json(verdict))
+        say_json(verdict)
     elif verdict.intact:
         _say_intact(verdict, whose)
     else:
@@ -306,7 +303,7 @@ def prove(index: int, home_path: str | None, out: Path | None, as_json: bool) ->
     if out is not None:
         out.write_text(proof, encoding="utf-8")
     if as_json:
-        say(to_json({**_entry(entry), "leaf": entry.leaf.decode(), "proof": proof}))
+        say_json({**_entry(entry), "leaf": entry.leaf.decode(), "proof": proof})
     elif out is not None:
         say(f"Wrote {out}.")
     else:
@@ -325,7 +322,7 @@ def export(folder: Path, home_path: str | None, as_json: bool) -> None:
     with reading(home) as store:
         done = export_to(store, folder, log_vkey(home))
     words = f"Exported {plural(done.size, 'entry', 'entries')} to {folder}. The log's key: {done.vkey}"
-    say(to_json(done) if as_json else words)
+    say_json(done) if as_json else say(words)
 
 
 @ledger.command()
@@ -352,7 +349,7 @@ def rebuild(home_path: str | None, check: bool, as_json: bool) -> None:
         finally:
             store.close()
     if as_json:
-        say(to_json(result))
+        say_json(result)
     else:
         _say_rebuilt(result, check)
     if check and not result.identical:

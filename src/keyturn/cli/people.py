@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from keyturn.cli.client import Unreachable, as_option, connect, home_of, home_option, json_option, segment
-from keyturn.cli.terminal import as_json as to_json
-from keyturn.cli.terminal import say, visible
+from keyturn.cli.terminal import say, say_json, visible
 
 ROLES = click.Choice(["member", "author", "auditor", "admin"])
 
@@ -25,7 +24,7 @@ def login(home_path: str | None, person: str | None, as_json: bool) -> None:
     client = connect(home_path, person)
     code = client.post("/v1/login")["code"]
     url = f"{client.url or _page(home_path)}/login?code={code}"
-    say(to_json({"url": url}) if as_json else url)
+    say_json({"url": url}) if as_json else say(url)
 
 
 def _page(home_path: str | None) -> str:
@@ -48,7 +47,7 @@ def list_people(home_path: str | None, person: str | None, as_json: bool) -> Non
     """Everybody, with groups and roles."""
     everybody = connect(home_path, person).get("/v1/people")
     if as_json:
-        say(to_json(everybody))
+        say_json(everybody)
         return
     for one in everybody:
         say(_line(one))
@@ -95,7 +94,7 @@ def add(
     }
     made = connect(home_path, person).post("/v1/people", body)
     if as_json:
-        say(to_json(made))
+        say_json(made)
         return
     say(f"Enrolled {person_id}. Give them this token over a safe channel; it is not shown again:")
     say(made["token"])
@@ -141,7 +140,7 @@ def change(
     if not body:
         raise click.UsageError("It is not said what to change.")
     after = connect(home_path, person).patch(f"/v1/people/{segment(person_id)}", body)
-    say(to_json(after) if as_json else _line(after))
+    say_json(after) if as_json else say(_line(after))
 
 
 @person.command("remove")
@@ -152,7 +151,7 @@ def change(
 def remove(person_id: str, home_path: str | None, person: str | None, as_json: bool) -> None:
     """From now on that person decides nothing and their token opens nothing."""
     after = connect(home_path, person).post(f"/v1/people/{segment(person_id)}/remove")
-    say(to_json(after) if as_json else f"Removed {visible(after['id'])}.")
+    say_json(after) if as_json else say(f"Removed {visible(after['id'])}.")
 
 
 @person.command("token")
@@ -171,10 +170,10 @@ def token(home_path: str | None, person: str | None, as_json: bool) -> None:
     except OSError as error:
         # The old token is void already: now or never.
         say(f"{file}: {error.strerror}. Keep this token yourself; it is not shown again:", err=True)
-        say(to_json({"id": me, "token": made}) if as_json else made)
+        say_json({"id": me, "token": made}) if as_json else say(made)
         return
     words = f"The token of {me} in {file} is a new one; the old one is void."
-    say(to_json({"id": me, "token_file": str(file)}) if as_json else words)
+    say_json({"id": me, "token_file": str(file)}) if as_json else say(words)
 
 
 def _replace(file: Path, token: str) -> None:

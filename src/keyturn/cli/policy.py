@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from keyturn.cli.client import home_option, json_option
 from keyturn.cli.publish import publish
+from keyturn.cli.terminal import JSON_WANTED, escaped, say, say_json
 from keyturn.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -16,28 +18,21 @@ if TYPE_CHECKING:
 KINDS = ("shell", "sql", "http", "mcp", "file")
 _ACTION_KINDS = {"mcp": "tool"}
 
-_home = click.option(
-    "--home", "home_path", metavar="DIR", help="The home (default: KEYTURN_HOME or ~/.keyturn)."
-)
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, for scripts.")
-
 
 class Policies(click.Group):
     """Shows what is wrong with a policy with its lines and carets, then ends as every error does."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        import sys
-
         from keyturn.policy import PolicyInvalid
 
         try:
             return super().invoke(ctx)
         except PolicyInvalid as error:
-            if "--json" in sys.argv:
+            if JSON_WANTED.get():
                 raise
-            click.echo(error.render(), err=True)
-            click.echo(f"\n{error.not_done} {error.do_next}  [{error.code}]", err=True)
+            say(error.render(), err=True)
+            say(f"\n{error.not_done} {error.do_next}  [{error.code}]", err=True)
             ctx.exit(error.exit_code)
 
 
@@ -60,7 +55,7 @@ def policy() -> None:
     required=True,
     help="One JSON object per line.",
 )
-@_home
+@home_option
 def decide(kind: str, dialect: str, folder: Path | None, source: BinaryIO, home_path: str | None) -> None:
     """A dry run: what would be decided for each line, in order. Records nothing.
 
@@ -74,14 +69,14 @@ def decide(kind: str, dialect: str, folder: Path | None, source: BinaryIO, home_
 
     out = sys.stdout.buffer
     for answer in tried.answers(source):
-        out.write(answer + b"\n")
+        out.write((answer if answer.isascii() else escaped(answer.decode()).encode()) + b"\n")
         out.flush()
 
 
 @policy.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@_home
-@_json
+@home_option
+@json_option
 def test(folder: Path | None, home_path: str | None, as_json: bool) -> None:
     """Run the policy's own cases. Ends with 0 when all are right, 3 otherwise."""
     from keyturn.policy import run_tests
@@ -89,14 +84,12 @@ def test(folder: Path | None, home_path: str | None, as_json: bool) -> None:
     tested = _policy(folder, home_path)
     report = run_tests(tested)
     if as_json:
-        from keyturn.cli import as_json as to_json
-
-        click.echo(to_json(_report(tested, report)))
+        say_json(_report(tested, report))
     else:
         for line in report.lines:
-            click.echo(line)
+            say(line)
         right = report.total - len(report.failures)
-        click.echo(f"{right} of {report.total} cases are right ({tested.name}, {tested.digest[:19]}…).")
+        say(f"{right} of {report.total} cases are right ({tested.name}, {tested.digest[:19]}…).")
     if not report.green:
         raise click.exceptions.Exit(ExitCode.REFUSED)
 
@@ -111,8 +104,8 @@ def test(folder: Path | None, home_path: str | None, as_json: bool) -> None:
 @click.option(
     "--policy", "folder", metavar="DIR", type=click.Path(path_type=Path), help="The policy's folder."
 )
-@_home
-@_json
+@home_option
+@json_option
 def explain(
     action: str,
     kind: str,
@@ -136,9 +129,7 @@ def explain(
     proposal = tried.proposal({key: value for key, value in line.items() if value is not None})
     why = explained(tried.policy, proposal.content, proposal.reading, proposal.facts)
     if as_json:
-        from keyturn.cli import as_json as to_json
-
-        click.echo(to_json(why))
+        say_json(why)
         return
     _show(why)
 
@@ -213,26 +204,26 @@ _DONE = {"run": "It would run.", "hold": "It would be held.", "refuse": "It woul
 
 def _show(why: Explanation) -> None:
     decision = why.decision
-    click.echo(_DONE[decision.verdict] + (f" {visible(why.sentence)}" if why.sentence else ""))
+    say(_DONE[decision.verdict] + (f" {visible(why.sentence)}" if why.sentence else ""))
     if decision.verdict != decision.would:
-        click.echo(f"  Observe mode: enforce mode would {decision.would} it.")
+        say(f"  Observe mode: enforce mode would {decision.would} it.")
     for reason in why.reasons:
-        click.echo(f"  {visible(reason)}")
+        say(f"  {visible(reason)}")
     if decision.would == "hold":
         asks = decision.obligations
-        click.echo(f"  Asks for {asks.approve} within {asks.within} s.")
+        say(f"  Asks for {asks.approve} within {asks.within} s.")
     for rule in why.rules:
-        click.echo(
+        say(
             f"\n{rule.file}:{rule.line}: {rule.rule} ({rule.verdict}) matches step {rule.step + 1}: {visible(rule.matched)}"
         )
         for line in rule.text.splitlines():
-            click.echo(f"    {line}")
+            say(f"    {line}")
     if why.nearest is not None:
         near = why.nearest
-        click.echo(f"\nNearest rule that allows: {near.rule} ({near.file}:{near.line})")
-        click.echo(f"  {visible(near.words)}")
+        say(f"\nNearest rule that allows: {near.rule} ({near.file}:{near.line})")
+        say(f"  {visible(near.words)}")
         for difference in near.differences:
-            click.echo("  " + visible(" ".join(difference.condition.split())))
+            say("  " + visible(" ".join(difference.condition.split())))
 
 
 policy.add_command(publish)

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from keyturn.cli.client import as_option, connect, home_of, home_option, json_option
-from keyturn.cli.terminal import as_json as to_json
-from keyturn.cli.terminal import say, visible
+from keyturn.cli.terminal import say, say_json, visible
 
 
 @click.command()
@@ -29,7 +28,7 @@ def publish(folder: Path | None, note: str, home_path: str | None, person: str |
     texts = {path: data.decode("utf-8", "strict") for path, data in files.items()}
     view = connect(home_path, person).post("/v1/policies", {"files": texts, "note": note})
     if as_json:
-        say(to_json(view))
+        say_json(view)
         return
     say(visible(view["sentence"]))
     for change, count in sorted(view["content"]["replay"]["counts"].items()):

@@ -11,8 +11,7 @@ import click
 
 from keyturn.cli.card import card, line
 from keyturn.cli.client import Client, Unreachable, as_option, connect, home_option, json_option, segment
-from keyturn.cli.terminal import as_json as to_json
-from keyturn.cli.terminal import plural, say, visible
+from keyturn.cli.terminal import plural, say, say_json, visible
 from keyturn.errors import ExitCode, KeyturnError
 
 MIN_DIGEST = 12
@@ -85,7 +84,7 @@ def requests(home_path: str | None, person: str | None, everything: bool, as_jso
     client = connect(home_path, person)
     found = client.get(f"/v1/requests?only={'all' if everything else 'waiting'}&limit={PAGE}")
     if as_json:
-        say(to_json(found))
+        say_json(found)
         return
     for request in found:
         say(line(request))
@@ -124,7 +123,7 @@ def show(
     view = client.get(f"/v1/requests/{segment(request)}")
     if wait:
         view = _ended(client, view, timeout)
-    say(to_json(view) if as_json else card(view))
+    say_json(view) if as_json else say(card(view))
     if not as_json and sys.stdout.isatty() and view["state"] == "waiting" and not view["may_decide"]:
         short = view["digest"].removeprefix("sha256:")[:MIN_DIGEST]
         say(
@@ -223,7 +222,7 @@ def _decide(client: Client, view: dict[str, Any], choice: str, reason: str, as_j
     body = {"digest": view["digest"], "display": view["display"], "reason": reason, "channel": "cli"}
     after = client.post(f"/v1/requests/{segment(view['id'])}/{choice}", body)
     if as_json:
-        say(to_json(after))
+        say_json(after)
         return
     entry = after["approvals"][-1]["entry"]
     if after["state"] != "waiting":
@@ -244,4 +243,4 @@ def _decide(client: Client, view: dict[str, Any], choice: str, reason: str, as_j
 def withdraw(request: str, home_path: str | None, person: str | None, why: str, as_json: bool) -> None:
     """Give up a request that was made for you."""
     after = connect(home_path, person).post(f"/v1/requests/{segment(request)}/withdraw", {"why": why})
-    say(to_json(after) if as_json else f"{after['id']} is {after['state']}.")
+    say_json(after) if as_json else say(f"{after['id']} is {after['state']}.")

@@ -7,8 +7,7 @@ import logging
 import click
 
 from keyturn.cli.client import existing, home_option, json_option
-from keyturn.cli.terminal import as_json as to_json
-from keyturn.cli.terminal import say
+from keyturn.cli.terminal import say, say_json
 
 
 @click.command()
@@ -35,7 +34,7 @@ def serve(home_path: str | None, port: int | None, as_json: bool) -> None:
 
     def ready(url: str) -> None:
         if as_json:
-            say(to_json({"url": url, "home": str(home.root), "gate_socket": str(home.gate_socket)}))
+            say_json({"url": url, "home": str(home.root), "gate_socket": str(home.gate_socket)})
             return
         say(f"Keyturn listens: page and API at {url}, gates at {home.gate_socket}.")
         say(

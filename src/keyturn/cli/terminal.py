@@ -21,7 +21,8 @@ JSON_WANTED: ContextVar[bool] = ContextVar("json_wanted", default=False)
 
 _ORDINARY = re.compile(r"[ -~äöüÄÖÜß…–—·→×≥≤✓✗»«‹›’“”]*\Z")
 """Text that needs no look at Unicode's tables. Keyturn's own words are of these characters."""
-_NOT_ASCII = re.compile(r"[^ -~\n]")
+_PLAIN = re.compile(r"[ -~\n]*\Z")
+_ODD = re.compile(r"[^ -~\n]")
 
 
 def visible(text: str, keep: str = "") -> str:
@@ -39,14 +40,24 @@ def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     click.echo("\n".join(lines), err=err, nl=nl)
 
 
+def say_json(value: Any, *, err: bool = False) -> None:
+    """*value* as one line of JSON."""
+    click.echo(as_json(value), err=err)
+
+
 def as_json(value: Any) -> str:
     """*value* as one line of JSON without a raw character that could steer a terminal."""
     import msgspec
 
-    return _NOT_ASCII.sub(_escaped, msgspec.json.encode(value).decode())
+    return escaped(msgspec.json.encode(value).decode())
 
 
-def _escaped(found: re.Match[str]) -> str:
+def escaped(json: str) -> str:
+    """The same JSON with `\\uXXXX` for every character that has no shape of its own."""
+    return json if _PLAIN.match(json) else _ODD.sub(_escape, json)
+
+
+def _escape(found: re.Match[str]) -> str:
     char = found.group()
     if char.isprintable():
         return char

@@ -1,4 +1,4 @@
-"""The people of an unattended demonstration: a reviewer who looks at what waits and decides, through the API."""
+"""The reviewer's side: unattended a person who decides by themselves, attended one who is told what waits for them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 from keyturn.cli.client import Client
 from keyturn.errors import KeyturnError
 
+Tell = Callable[[str], None]
+
+LOOK_SECONDS = 0.2
 REASON = "Publishing waits for the release on Monday."
 
 
@@ -22,25 +25,46 @@ def choose(request: dict[str, Any]) -> tuple[str, str]:
     return "deny", "It says something else than it shows."
 
 
-class Reviewer(threading.Thread):
-    """Decides every request as soon as it waits, until told to stop."""
+class Watch(threading.Thread):
+    """Looks at what waits until it is told to end. `held` is how many requests it saw."""
 
-    def __init__(self, client: Client, tell: Callable[[str], None]) -> None:
+    def __init__(self, client: Client, tell: Tell) -> None:
         super().__init__(name="reviewer", daemon=True)
         self._client = client
         self._tell = tell
         self._over = threading.Event()
+        self._seen: set[str] = set()
+        self.held = 0
 
     def run(self) -> None:
-        """Look, decide, look again."""
-        while not self._over.wait(0.2):
+        """Look, act on what is new, look again."""
+        while not self._over.wait(LOOK_SECONDS):
             try:
                 for request in self._client.get("/v1/requests"):
-                    self._decide(request)
+                    if request["id"] not in self._seen:
+                        self._seen.add(request["id"])
+                        self.held += 1
+                        self.act(request)
             except KeyturnError as error:
-                self._tell(f"the reviewer could not decide: {error}")
+                if not self._over.is_set():
+                    self._tell(f"the reviewer could not decide: {error}")
 
-    def _decide(self, request: dict[str, Any]) -> None:
+    def act(self, request: dict[str, Any]) -> None:
+        """What to do about a request that was not there before."""
+        raise AssertionError("a watch is a Reviewer or a Doorbell")
+
+    def end(self) -> None:
+        """Stop looking."""
+        self._over.set()
+        if self.is_alive():
+            self.join()
+
+
+class Reviewer(Watch):
+    """Decides every request as soon as it waits."""
+
+    def act(self, request: dict[str, Any]) -> None:
+        """Approve or deny it, through the API."""
         choice, reason = choose(request)
         body = {
             "digest": request["digest"],
@@ -49,9 +73,14 @@ class Reviewer(threading.Thread):
             "channel": "demo",
         }
         self._client.post(f"/v1/requests/{request['id']}/{choice}", body)
-        self._tell(f"riley: {choice} — {reason}")
+        self._tell(f"riley {'✓' if choice == 'approve' else '✗'} {choice}: {reason}")
 
-    def end(self) -> None:
-        """Stop looking."""
-        self._over.set()
-        self.join()
+
+class Doorbell(Watch):
+    """Tells whoever sits in front of the terminal that the agent waits for them."""
+
+    def act(self, request: dict[str, Any]) -> None:
+        """Name the request, and how to decide it."""
+        self._tell("        HELD: the agent waits for you, on the page or in the other terminal:")
+        self._tell(f"        keyturn approve {request['id']}")
+        self._tell(f"        keyturn deny {request['id']} --reason 'why'")

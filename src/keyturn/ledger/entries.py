@@ -53,6 +53,12 @@ ENTRY_TYPES: dict[str, str] = {
 """Every entry type this version writes, with its meaning. Unknown types in a log are refused when read."""
 
 
+class Prepared(Struct, frozen=True):
+    """A field's value as canonical JSON made beforehand (`canonical.dumps`): for values that are recorded again and again."""
+
+    data: bytes
+
+
 class Draft(Struct, frozen=True):
     """What a use case wants recorded. `fields` are JSON values under names that may be disclosed one by one.
 

@@ -121,6 +121,10 @@ class Ledger:
         """How many committed rows."""
         return self._store.count(kind, state=state)
 
+    def session_last(self, session: str) -> int:
+        """How many entries a session has: the number of its last one."""
+        return self._store.session_last(session)
+
     def entry(self, index: int) -> Entry | None:
         """One entry, opened and checked against itself, or None when there is none of that index."""
         stored = self._store.entry(index)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Union
 import msgspec
 
 from keyturn import canonical
+from keyturn.ledger.entries import Prepared
 
 _Int = Annotated[int, msgspec.Meta(ge=-canonical.MAX_SAFE_INTEGER, le=canonical.MAX_SAFE_INTEGER)]
 _UNROLLED = 7
@@ -60,6 +61,17 @@ def normal(value: Any) -> tuple[Any, bytes]:
 
 def normal_members(members: Mapping[str, Any]) -> list[tuple[Any, bytes]]:
     """`normal` of each member's value, in order: one check for all when all are plain. Raises `NotCanonical`."""
+    fresh = {name: value for name, value in members.items() if type(value) is not Prepared}
+    if len(fresh) == len(members):
+        return _normal_members(members)
+    made = iter(_normal_members(fresh))
+    return [
+        (_decode(value.data), value.data) if type(value) is Prepared else next(made)
+        for value in members.values()
+    ]
+
+
+def _normal_members(members: Mapping[str, Any]) -> list[tuple[Any, bytes]]:
     try:
         plain = _convert({"value": members}, _Plain).value
         encoded = [(value, _ENCODE(value)) for value in plain.values()]

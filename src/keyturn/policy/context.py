@@ -86,7 +86,7 @@ def step_part(kind: str, step: Step, reading: Reading) -> dict[str, Any]:
 def is_sweeping(path: str) -> bool:
     """Whether absolute *path* (or the pattern `…/*`) is the root, a top folder of a system, or a whole home."""
     bare = path.rstrip("/") if path.startswith("/") else path
-    while bare.endswith(("/*", "/.*", "/.")):
+    while bare.endswith(("/*", "/**", "/.*", "/.")):
         bare = bare.rpartition("/")[0]
     if not bare:
         return path.startswith("/")

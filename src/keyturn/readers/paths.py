@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from keyturn.actions import Effect, Verb
-from keyturn.resources import Surroundings, absolute, path_labels, zone
+from keyturn.resources import Surroundings, absolute, inside, path_labels, zone
 
 CONFIGURING_NAMES = (
     "AGENTS.md", "AGENTS.override.md", "CLAUDE.md", "CLAUDE.local.md", "GEMINI.md", ".mcp.json", "mcp.json",
@@ -20,6 +20,7 @@ CONFIGURING_NAMES = (
     ".pip", "pip.conf", ".inputrc", ".vimrc", ".exrc", ".tmux.conf", ".netrc", "crontab", "authorized_keys",
     "copilot-instructions.md", ".curlrc", ".wgetrc", ".yarnrc", ".yarnrc.yml", ".pythonrc", "sitecustomize.py",
     "usercustomize.py",
+    "HEAD",  # a folder with HEAD, objects and refs is a git repository whose `config` git obeys
 )  # fmt: skip
 """File names that programs obey wherever they lie."""
 
@@ -48,13 +49,88 @@ def path_effects(verb: Verb, path: str, around: Surroundings, wild: bool = False
         configures = _configures(whole)
     else:
         folder = fixed_folder(path, around)
-        where = zone(folder, around) if folder else "unknown"
+        where = zone(folder, around) if folder and not _too_high(folder, whole, around) else "unknown"
         labels = _wild_labels(whole, around)
         configures = _may_configure(whole, verb == "deletes" and folder != around.workspace)
     effects = [Effect(verb, whole, where, labels)]
     if verb in ("writes", "deletes") and (configures or where == "keyturn"):
         effects.append(Effect("configures", whole, where, labels))
+    return effects + led(verb, whole, around)
+
+
+def led(verb: Verb, named: str, around: Surroundings) -> list[Effect]:
+    """The further effects where the gate saw that *named* leads elsewhere through symbolic links."""
+    effects: list[Effect] = []
+    for real in (real for given, real in around.links if given == named):
+        where, labels = zone(real, around), path_labels(real, around)
+        effects.append(Effect(verb, real, where, labels))
+        if verb in ("writes", "deletes") and (_configures(real) or where == "keyturn"):
+            effects.append(Effect("configures", real, where, labels))
     return effects
+
+
+def sure(path: str, folder: str | None, around: Surroundings) -> bool:
+    """Whether the names in *path* (relative to *folder*) tell where it lies although it may have `..` in it.
+
+    `x/..` is the folder of x only if x is no symbolic link. The work folders of `around` are known to be none, nor are
+    the folders above them; of any other folder only the disk can tell.
+    """
+    if ".." not in path:
+        return True
+    whole = path if path.startswith("/") or folder is None else f"{folder}/{path}"
+    known = [name for name in (around.cwd, around.workspace) if name]
+    stack: list[str] = []
+    for name in whole.split("/"):
+        if name == ".." and stack:
+            popped = "/" + "/".join(stack)
+            if not any(inside(real, popped) for real in known):
+                return False
+            stack.pop()
+        elif name not in ("", ".", ".."):
+            stack.append(name)
+    return True
+
+
+def climbing(verb: Verb, path: str, folder: str, around: Surroundings) -> list[Effect]:
+    """The further effect of a *path* that is not `sure`: told as it is written, so that who knows the disk can follow it.
+
+    Only folders of the workspace and temporary ones are taken to be what they are called.
+    """
+    whole = path if path.startswith("/") else f"{folder}/{path}"
+    stack: list[str] = []
+    where = zone(absolute(whole, around), around)
+    for name in whole.split("/"):
+        if name == ".." and stack:
+            popped = "/" + "/".join(stack)
+            stack.pop()
+            above = any(inside(real, popped) for real in (around.cwd, around.workspace) if real)
+            if not above and zone(popped, around) not in ("workspace", "temporary"):
+                where = "unknown"
+        elif name not in ("", ".", ".."):
+            stack.append(name)
+    return [Effect(verb, whole, where, path_labels(whole, around)), *led(verb, whole, around)]
+
+
+def _too_high(folder: str, pattern: str, around: Surroundings) -> bool:
+    """Whether a *pattern* whose fixed part is *folder* may name something in another zone than the folder's."""
+    if folder == "/" or any(inside(own, folder) for own in (around.home, *around.protected)):
+        return not inside(folder, around.workspace)
+    if folder == "/proc":
+        name = pattern.rsplit("/", 1)[-1]
+        return zone(f"/proc/self/{name}", around) == "unknown" or _is_wild(name)
+    if folder.startswith(("/proc/", "/dev/fd")):
+        return True
+    return _names_parent(pattern.rsplit("/", 1)[-1])
+
+
+def _names_parent(part: str) -> bool:
+    """Whether a shell older than bash 5.2 takes *part* for `..`, too."""
+    return (
+        _is_wild(part)
+        and part.startswith((".", "["))
+        and not part.startswith((".[!.]", ".[^.]"))
+        and may_match(part, "..")
+    )
 
 
 def unknown_path(verb: Verb, shown: str) -> list[Effect]:
@@ -180,6 +256,6 @@ def _meet(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
 
 
 __all__ = [
-    "CONFIGURING_FOLDERS", "CONFIGURING_NAMES", "fixed_folder", "may_match", "names_meet", "path_effects",
-    "unknown_path",
+    "CONFIGURING_FOLDERS", "CONFIGURING_NAMES", "climbing", "fixed_folder", "may_match", "names_meet", "path_effects",
+    "sure", "unknown_path",
 ]  # fmt: skip

@@ -89,7 +89,7 @@ async def _record(
     action_id, run = core.ids("a", now), decision.verdict == "run"
     permit = _new_permit(core, now) if run else None
     request_id = core.ids("r", now) if decision.verdict == "hold" else None
-    fields = _decided_fields(action, action_id, digest, reading, decision, permit)
+    fields = _decided_fields(core, action, action_id, digest, reading, decision, permit)
     drafts = [Draft("action.decided", fields, session=action.session)]
     if permit and consume:
         drafts.append(_consumed(permit["id"], action_id, action.gate.name, action.session))
@@ -135,6 +135,7 @@ def _new_permit(core: Core, now: int) -> dict[str, Any]:
 
 
 def _decided_fields(
+    core: Core,
     action: Action,
     action_id: str,
     digest: str,
@@ -165,8 +166,8 @@ def _decided_fields(
         "parents": list(who.parents),
         "missing": list(who.missing),
         "sentence": reading.sentence[:1000],
-        "reading": to_builtins(reading),
-        "decision": to_builtins(decision),
+        "reading": core.prepared(reading),
+        "decision": core.prepared(decision),
         "permit": permit,
     }
 
@@ -322,10 +323,10 @@ async def consume(core: Core, token: str, digest: str, gate: str) -> str:
     except permits.PermitRefused as error:
         await _refused(core, None, None, gate, digest, error.code)
         raise
-    row = core.ledger.row("permit", claims.id)
-    session = row.get("session") if row else None
+    row = core.ledger.row("action", claims.action)
+    session = row["session"] if row else None
     try:
-        if row is None:
+        if row is None or (row["permit"] or {}).get("id") != claims.id:
             raise PermitUnknown(f"This ledger issued no permit {claims.id}.")
         permits.check(claims, digest=digest, gate=gate, now_ms=core.now())
         await core.ledger.append(lambda rows: [_use(rows, claims, gate, session)])
@@ -336,8 +337,8 @@ async def consume(core: Core, token: str, digest: str, gate: str) -> str:
 
 
 def _use(rows: Rows, claims: permits.Claims, gate: str, session: str | None) -> Draft:
-    row = rows.row("permit", claims.id)
-    if row is not None and row.get("consumed"):
+    row = rows.row("action", claims.action)
+    if row is not None and (row["permit"] or {}).get("consumed"):
         raise permits.PermitUsed(f"The permit {claims.id} was used at {gate} already.")
     return _consumed(claims.id, claims.action, gate, session)
 

@@ -9,14 +9,20 @@ from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Struct, to_builtins
 
+from keyturn import canonical
 from keyturn.errors import KeyturnError
 from keyturn.identity import Person, Roster
 from keyturn.ledger import Ledger
+from keyturn.ledger.entries import Prepared
 from keyturn.policy import Policy
 from keyturn.service.ids import NewId, new_id
 from keyturn.service.settings import Settings
 from keyturn.service.workspaces import Workspaces
+
+PREPARED = 4096
+"""How many readings and decisions are kept ready to be recorded."""
 
 
 class NoPolicy(KeyturnError):
@@ -51,6 +57,7 @@ class Core:
         self.observe: Callable[[str, float], None] | None = None
         self._policy: Policy | None = None
         self.workspaces = Workspaces()
+        self._prepared: dict[int, tuple[Struct, Prepared]] = {}
         self._roster: Roster | None = None
 
     def now(self) -> int:
@@ -95,6 +102,15 @@ class Core:
     def people_changed(self) -> None:
         """Forget the cached roster."""
         self._roster = None
+
+    def prepared(self, value: Struct) -> Prepared:
+        """*value* as it is recorded, made once: readings and decisions come from memory again and again."""
+        known = self._prepared.get(id(value))
+        if known is None or known[0] is not value:
+            if len(self._prepared) >= PREPARED:
+                self._prepared.clear()
+            known = self._prepared[id(value)] = (value, Prepared(canonical.dumps(to_builtins(value))))
+        return known[1]
 
     def bytes_of(self, digest: str) -> bytes:
         """A blob's bytes. Raises `BlobMissing`."""

@@ -1,7 +1,7 @@
 """How entries become the tables that pages, API and use cases read (promise 7).
 
 `fold` is pure: replaying the log gives the same rows, byte for byte. Every row is replaced as a whole.
-Row kinds: `session`, `session-key`, `action`, `request`, `waiting`, `deadline`, `seen`, `permit`, `person`, `token`, `login`, `policy`,
+Row kinds: `session`, `session-key`, `action`, `request`, `waiting`, `deadline`, `seen`, `person`, `token`, `login`, `policy`,
 `gate`, `gate-token`, `log`.
 """
 
@@ -20,15 +20,10 @@ def fold(entry: Entry, rows: Rows) -> Iterable[Put]:
     """The rows that *entry* changes."""
     handler = _HANDLERS.get(entry.type)
     puts = list(handler(entry, rows)) if handler else []
-    if entry.session and entry.type != "session.opened":
-        session = next((p.body for p in puts if p.kind == "session"), None) or rows.row(
-            "session", entry.session
-        )
+    if entry.session and entry.type in ("request.opened", "request.ended"):
+        session = rows.row("session", entry.session)
         if session is not None:
-            puts = [p for p in puts if p.kind != "session"]
-            puts.append(
-                _session({**session, "entries": entry.n or 0, "waiting": _waiting_after(session, entry)})
-            )
+            puts.append(_session({**session, "waiting": _waiting_after(session, entry)}))
     return puts
 
 
@@ -37,9 +32,7 @@ def _waiting_after(session: Body, entry: Entry) -> list[str]:
     waiting: list[str] = session["waiting"]
     if entry.type == "request.opened":
         return [*waiting, entry.fields["id"]]
-    if entry.type == "request.ended":
-        return [request for request in waiting if request != entry.fields["request"]]
-    return waiting
+    return [request for request in waiting if request != entry.fields["request"]]
 
 
 def _session(body: Body) -> Put:
@@ -52,7 +45,7 @@ def _session_opened(entry: Entry, rows: Rows) -> Iterable[Put]:
         "id": entry.session, "agent": f["agent"], "human": f.get("human"), "gate": f["gate"], "cwd": f["cwd"],
         "client_session": f.get("client_session", ""), "definition": f.get("definition"), "parents": f.get("parents", []),
         "pid": f.get("pid"), "waiting": [],
-        "opened": entry.time, "entries": entry.n or 1, "entry": entry.index,
+        "opened": entry.time, "entry": entry.index,
     }  # fmt: skip
     yield _session(body)
     if body["client_session"]:
@@ -90,52 +83,38 @@ def _instructed(entry: Entry, rows: Rows) -> Iterable[Put]:
 
 def _decided(entry: Entry, rows: Rows) -> Iterable[Put]:
     f = entry.fields
-    permit = f.get("permit")
     yield Put(
         "action",
         f["id"],
         {
             "id": f["id"], "digest": f["digest"], "kind": f["kind"], "session": entry.session, "verdict": f["verdict"],
             "sentence": f["sentence"], "entry": entry.index, "time": entry.time, "call": f.get("call"),
-            "permit": permit["id"] if permit else None, "request": None, "gate": f["gate"]["name"],
+            "permit": f.get("permit"), "request": None, "gate": f["gate"]["name"],
         },
         f["verdict"],
         entry.time,
     )  # fmt: skip
-    if permit:
-        yield _permit(entry, permit, f["id"], f["digest"], f["gate"]["name"])
-
-
-def _permit(entry: Entry, permit: Body, action: str, digest: str, gate: str) -> Put:
-    body = {
-        **permit,
-        "action": action,
-        "digest": digest,
-        "gate": gate,
-        "session": entry.session,
-        "issued": entry.time,
-    }
-    return Put("permit", permit["id"], body, "issued", entry.time)
 
 
 def _permit_issued(entry: Entry, rows: Rows) -> Iterable[Put]:
     f = entry.fields
-    yield _permit(entry, f["permit"], f["action"], f["digest"], f["gate"])
     request = rows.row("request", f["request"])
     if request is not None:
         yield _request({**request, "permit": f["permit"]["id"]})
         yield Put("waiting", waiting_key(request["session"], request["digest"]), None)
     action = rows.row("action", f["action"])
     if action is not None:
-        yield Put(
-            "action", action["id"], {**action, "permit": f["permit"]["id"]}, action["verdict"], action["time"]
-        )
+        yield _action({**action, "permit": f["permit"]})
 
 
 def _permit_consumed(entry: Entry, rows: Rows) -> Iterable[Put]:
-    permit = rows.row("permit", entry.fields["permit"])
-    if permit is not None:
-        yield Put("permit", permit["id"], {**permit, "consumed": entry.time}, "consumed", permit["issued"])
+    action = rows.row("action", entry.fields["action"])
+    if action is not None and action["permit"] is not None:
+        yield _action({**action, "permit": {**action["permit"], "consumed": entry.time}})
+
+
+def _action(body: Body) -> Put:
+    return Put("action", body["id"], body, body["verdict"], body["time"])
 
 
 def _receipt(entry: Entry, rows: Rows) -> Iterable[Put]:

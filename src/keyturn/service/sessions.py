@@ -130,6 +130,6 @@ def view(core: Core, session: str) -> SessionView:
         human=human["person"] if human else None,
         gate=row["gate"]["name"],
         opened=row["opened"],
-        entries=row["entries"],
+        entries=core.ledger.session_last(session),
         closed=row.get("closed"),
     )

@@ -11,7 +11,6 @@ import os
 import posixpath
 from collections.abc import Sequence
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -30,6 +29,7 @@ from keyturn.errors import KeyturnError
 from keyturn.gates.hooks import files, speech
 from keyturn.gates.hooks.dialects import DIALECTS, Dialect
 from keyturn.gates.hooks.edits import filled
+from keyturn.gates.hooks.links import followed
 from keyturn.gates.hooks.model import HookEvent, HookVerdict, Proposal
 from keyturn.gates.hooks.places import Place
 from keyturn.gates.hooks.runs import Allowed, Run
@@ -88,7 +88,7 @@ class Authorization:
     async def _allowed(self, asking: Asking) -> tuple[Allowed, ...]:
         single = len(asking.event.proposals) == 1
         actions = await self._actions(asking)
-        around = msgspec.structs.replace(asking.run.around, cwd=actions[0].cwd)
+        around = await _around(asking, actions[0])
         outcomes = [await self._service.authorize(action, around, consume=single) for action in actions]
         for outcome in outcomes:
             if outcome.verdict == "refuse":
@@ -98,6 +98,7 @@ class Authorization:
                 if outcome.verdict == "hold":
                     await self._approved(asking, outcome)
             actions = await self._actions(asking)
+            around = await _around(asking, actions[0])
             outcomes = [
                 await self._again(asking, action, outcome, around, consume=single)
                 for action, outcome in zip(actions, outcomes, strict=True)
@@ -177,6 +178,12 @@ class Authorization:
         ]
 
 
+async def _around(asking: Asking, action: Action) -> Surroundings:
+    """Where *action* would run, with the links that its paths go through now."""
+    around = replace(asking.run.around, cwd=action.cwd)
+    return await asyncio.to_thread(followed, action, around) if isinstance(action.content, Shell) else around
+
+
 def _chain(run: Run, session: str, event: HookEvent) -> tuple[str, ...]:
     """Sessions and agents above the one that proposes, outermost first."""
     return (*run.parents, session, f"subagent:{event.subagent}") if event.subagent else run.parents
@@ -213,7 +220,8 @@ def wiring(place: Place) -> tuple[str, ...]:
         for path in paths
         if path.startswith("/") or roots[path.startswith("~/")]
     }
-    return tuple(sorted(found))
+    # A person may keep settings elsewhere and link them here: the file that is really read counts as well.
+    return tuple(sorted(found | {os.path.realpath(path) for path in found}))
 
 
 async def resolved(proposals: tuple[Proposal, ...], uid: int) -> list[Content]:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keyturn.actions import Effect, Verb
-from keyturn.readers.paths import path_effects, unknown_path
+from keyturn.readers.paths import climbing, path_effects, sure, unknown_path
 from keyturn.readers.shell.syntax import Span
 from keyturn.resources import Surroundings, zone
 
@@ -95,6 +95,8 @@ class Call(Struct):
             return
         for folder in sorted(self.scene.folders, key=str):
             text = argument.text
+            if not sure(text, folder, self.scene.around):
+                self.effects += climbing(verb, text, folder or "/", self.scene.around)
             if folder is None and not text.startswith("/"):
                 self.effects += unknown_path(verb, text)
             else:

@@ -8,14 +8,16 @@ from msgspec.structs import replace
 
 from keyturn.actions import Effect
 from keyturn.readers.http import OddUrl, url_effects
+from keyturn.readers.paths import sure
 from keyturn.readers.shell.calls import Argument, Call, Scene, join
-from keyturn.readers.shell.grammar import Clause, FixedEffect, Grammar, Operand, fixed
+from keyturn.readers.shell.grammar import Clause, FixedEffect, Grammar, Operand, fixed, programs
 from keyturn.readers.shell.invocation import Given, Words, read_words
 from keyturn.resources import absolute, host_labels, host_zone
 
 _REMOTE = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._-]+):(.*)", re.DOTALL)
 _ASKS = re.compile(r"-[0-9]+")
 _PLUS = re.compile(r"\+[0-9]+")
+_PACKED = re.compile(r"(?:[.]g?z|[-_]g?z|[.]t[ag]z|[.]Z)$", re.IGNORECASE)
 
 
 def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
@@ -47,6 +49,7 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
     for given in words.given:
         for clause in given.option.clauses:
             _clause(clause, given, call, grammar)
+    _dispatched(words, call)
     if grammar.subcommands:
         _subcommand(grammar, words, call)
     else:
@@ -57,6 +60,14 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
         asked = any(c.action == "default" for given in words.given for c in given.option.clauses)
         _operands(kinds, words.operands, call, grammar, ("reads .",) if asked else grammar.default)
     return words
+
+
+def _dispatched(words: Words, call: Call) -> None:
+    """`python -m pytest …`: a described program in another dress, whose words are read like its own."""
+    for given in words.given:
+        module = given.value if any(c.action == "dispatches" for c in given.option.clauses) else None
+        if module is not None and module.known and module.text in programs():
+            call.nest([module, *words.operands])
 
 
 def _always(effect: FixedEffect, words: Words, call: Call) -> None:
@@ -81,16 +92,17 @@ def _filled(what: str, words: Words) -> str:
 
 def enter(folder: Argument, call: Call) -> None:
     """The rest of *call* happens in *folder* (`git -C`, `make -C`)."""
-    call.scene = call.scene.moved(entered(folder, call.scene))
+    call.scene = call.scene.moved(entered(folder, call.scene, physical=True))
 
 
-def entered(folder: Argument, scene: Scene) -> frozenset[str | None]:
-    """The working folders after changing to *folder*."""
+def entered(folder: Argument, scene: Scene, physical: bool = False) -> frozenset[str | None]:
+    """The working folders after changing to *folder*: by name as `cd` does or, if *physical*, as chdir(2) does."""
     if not folder.known or folder.text == "-":
         return frozenset({None})
     moved: set[str | None] = set()
     for start in scene.folders:
-        if start is None and not folder.text.startswith("/"):
+        lost = physical and not sure(folder.text, start, scene.around)
+        if lost or (start is None and not folder.text.startswith("/")):
             moved.add(None)
         else:
             text = "./" + folder.text if folder.text.startswith("~") else folder.text
@@ -239,11 +251,13 @@ def _operands(
         kind_set = {k.kind for k in kinds} if spread and not grammar.harmless else {kind}
         for one in sorted(kind_set):
             if (
-                one == "text"
+                one in ("text", "object")
                 and grammar.held_text
                 and (not operand.known or re.search(grammar.held_text, operand.text))
             ):
                 call.refuse(f"Text that could make {call.program} do more than is described", operand.span)
+            if grammar.argument_files and (operand.text.startswith("@") or operand.may_be_option):
+                call.refuse(f"{call.program} takes words out of a file that begins with @", operand.span)
             _operand(one, operand, operands, index, call)
             if one in ("rest", "program"):
                 return
@@ -255,6 +269,8 @@ def _assign(kinds: tuple[Operand, ...], count: int) -> list[str] | None:
         return []
     names = [kind.kind for kind in kinds]
     at = next((i for i, kind in enumerate(kinds) if kind.many), None)
+    if at is None and names[-1:] == ["program"]:
+        names += ["program"] * (count - len(names))  # a program's own words are not told apart here
     if at is None:
         return names[:count] if count <= len(names) else None
     before, after = names[:at], names[at + 1 :]
@@ -276,7 +292,9 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
     elif kind == "into":
         _into(operand, operands[:index], call)
     elif kind == "links":
-        _link(operand, call)
+        _link(operand, operands[-1], call)
+    elif kind == "packs":
+        _packs(operand, call)
     elif kind == "unpacks":
         _unpack(operand, call)
     elif kind in ("url", "sends"):
@@ -342,12 +360,43 @@ def _into(target: Argument, sources: list[Argument], call: Call) -> None:
     """The target of cp or mv: the file itself or, if it is a folder, the sources' names inside it."""
     call.path("writes", target)
     for source in sources:
-        call.path("writes", join(target, source))
+        if source.text.rstrip("/").rsplit("/", 1)[-1] in ("", ".", ".."):
+            if any(effect.verb == "configures" for effect in _effects_of_writing(source, call)):
+                _unpack(target, call)  # `cp -r .git/. x`: the names are those inside the source
+        else:
+            call.path("writes", join(target, source))
 
 
-def _link(operand: Argument, call: Call) -> None:
-    """Where a link points: what is later done to the link is done there, so only the workspace is read."""
+def _effects_of_writing(argument: Argument, call: Call) -> list[Effect]:
+    """What writing to *argument* would be, without noting it."""
+    asked = Call(call.program, call.scene, call.span)
+    asked.path("writes", argument)
+    return asked.effects
+
+
+def _link(operand: Argument, link: Argument, call: Call) -> None:
+    """Where a link points: whatever is later done to the link is done there, so it counts as written, too.
+
+    The text of a symbolic link is taken from the folder that the link lies in: the target's own folder, or the target.
+    """
     call.path("reads", operand)
+    call.path("writes", operand)
+    if operand.text.startswith("/"):
+        return
+    if not (operand.known and link.known):
+        call.refuse("A link that is only known when it runs", operand.span)
+        return
+    for base in (link.text.rstrip("/").rpartition("/")[0], link.text):
+        if base or link.text.startswith("/"):
+            call.path("writes", replace(operand, text=f"{base}/{operand.text}"))
+
+
+def _packs(operand: Argument, call: Call) -> None:
+    """A file that gzip(1) replaces, and what it is called once it is unpacked."""
+    call.path("writes", operand)
+    plain = _PACKED.sub("", operand.text)
+    if plain != operand.text:
+        call.path("writes", replace(operand, text=plain))
 
 
 def _host(operand: Argument, call: Call) -> None:

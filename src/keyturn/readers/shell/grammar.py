@@ -27,17 +27,19 @@ VALUE_ACTIONS = words(
 
 OPERANDS = words(
     "text reads writes deletes moves into links unpacks url sends remote copy code program rest "
-    "process package held object changes repository"
+    "process package held object changes repository packs"
 )
 """What an operand can be."""
 
-SPECIAL = words("find sed awk test cd xargs env sh sudo tar dd set date chmod source git-config kill printf")
+SPECIAL = words(
+    "find sed awk test cd xargs env sh sudo tar dd set date chmod source git-config kill printf ps"
+)
 """Programs whose words have a grammar of their own, in `special/`."""
 
 _NAME = re.compile(r"(--?[A-Za-z0-9?#@][A-Za-z0-9_.+-]*|-NUM|\+NUM)(\[=?[A-Z]+\]|[ =][A-Z]+)?")
 _SETTINGS = words(
     "about operands options abbreviations stops default always special subcommands like single_dash "
-    "required held_text"
+    "required held_text argument_files"
 )
 
 
@@ -113,6 +115,7 @@ class Grammar(Struct, frozen=True):
     always: tuple[FixedEffect, ...] = ()
     special: str = ""
     held_text: str = ""
+    argument_files: bool = False
     subcommands: dict[str, Grammar] = {}
 
     @property
@@ -179,11 +182,15 @@ def _grammars(
             found[name] = _grammar(name, table, source, outer)
             continue
         model = found.get(table["like"]) or known.get(table["like"])
-        if model is None or set(table) - {"like", "about", "options"}:
+        if model is None or set(table) - {"like", "about", "options", "held_text"}:
             raise BadGrammar(f"{source}: {outer}{name} is like one that is not described before it")
         more = _options(table.get("options", ""), f"{source}: {outer}{name}")
         found[name] = replace(
-            model, name=name, about=table.get("about", model.about), options={**model.options, **more}
+            model,
+            name=name,
+            about=table.get("about", model.about),
+            options={**model.options, **more},
+            held_text=_pattern(table.get("held_text", model.held_text), f"{source}: {outer}{name}"),
         )
     return found
 
@@ -212,6 +219,7 @@ def _grammar(name: str, table: dict[str, Any], source: str, outer: str = "") -> 
         always=tuple(_fixed(text, where) for text in table.get("always", [])),
         special=special,
         held_text=_pattern(table.get("held_text", ""), where),
+        argument_files=table.get("argument_files", False),
         subcommands=subcommands,
     )
 

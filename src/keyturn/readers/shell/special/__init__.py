@@ -8,7 +8,7 @@ from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.special.archives import dd, tar
 from keyturn.readers.shell.special.awk import awk
-from keyturn.readers.shell.special.builtins import cd, chmod, date, kill, printf, set_options, source
+from keyturn.readers.shell.special.builtins import cd, chmod, date, kill, printf, ps, set_options, source
 from keyturn.readers.shell.special.conditions import test
 from keyturn.readers.shell.special.find import find
 from keyturn.readers.shell.special.git import git_config
@@ -26,6 +26,7 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "git-config": git_config,
     "kill": kill,
     "printf": printf,
+    "ps": ps,
     "sed": sed,
     "set": set_options,
     "sh": shell,

@@ -13,7 +13,7 @@ from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import read_words
 
 _REACHES_OUT = re.compile(
-    r"system|getline|ARGV|ARGC|SYMTAB|FUNCTAB|PROCINFO|close|@|\|&|/inet|extension|\\\n"
+    r"system|getline|ENVIRON|ARGV|ARGC|SYMTAB|FUNCTAB|PROCINFO|close|@|\|&|/inet|extension|\\\n"
 )
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _FIELDS_OF_MATCHES = re.compile(
@@ -64,8 +64,8 @@ def screened(program: str) -> str | None:
         return "A program for awk with a pipe"
     if ">" not in bare or "print" not in program:
         return None
-    if not exact or any(
-        "print" in piece.split(">", 1)[0] for piece in re.split(r"[{};\n]", bare) if ">" in piece
-    ):
+    # A line end does not always end a statement (`print a,` goes on in the next line), so it separates nothing here.
+    pieces = (piece for piece in re.split(r"[{};]", bare) if ">" in piece)
+    if not exact or any("print" in piece.split(">", 1)[0] for piece in pieces):
         return "A program for awk that may write to a file"
     return None

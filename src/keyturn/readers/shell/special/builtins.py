@@ -1,4 +1,4 @@
-"""Builtins and small programs whose words options can't describe: cd, set, source, printf, date, chmod, kill."""
+"""Builtins and small programs whose words options can't describe: cd, set, source, printf, date, chmod, kill, ps."""
 
 from __future__ import annotations
 
@@ -93,6 +93,14 @@ def chmod(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
         call.add("grants", f"mode {arguments[mode_at].text}", "system")
     for operand in words.operands:
         call.path("writes", operand)
+
+
+def ps(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """ps(1): the column `environ` prints the variables of processes, secrets included."""
+    words = apply(grammar, arguments, call)
+    columns = [given.value for given in words.given if given.value and {"-o", "-O"} & set(given.option.names)]
+    if any(not column.known or "env" in column.text for column in columns):
+        call.add("reads", "variables of processes", "system", ("secret",))
 
 
 def kill(grammar: Grammar, arguments: list[Argument], call: Call) -> None:

@@ -19,6 +19,8 @@ def git_config(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
                 call.refuse(f"The option {given.option.shown} {clause.rest}")
     if any(not operand.known for operand in words.operands):
         call.refuse("A setting of git that is only known when it runs")
+    if words.operands and words.operands[0].text in ("edit", "rename-section", "remove-section"):
+        call.refuse(f"git config {words.operands[0].text} changes settings in a way that is not described")
     asks = bool(names & _ASKING) or (
         len(words.operands) == 1 and not names & {"--unset", "--unset-all", "--edit"}
     )

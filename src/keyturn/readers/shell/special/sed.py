@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from msgspec.structs import replace
+
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import read_words
@@ -38,7 +40,14 @@ def sed(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
         return
     _check(scripts, call)
     in_place = [given for given in words.given if "-i" in given.option.names]
+    suffixes = [given.value for given in in_place if given.value and given.value.text]
+    for suffix in suffixes:
+        if not suffix.known or "/" in suffix.text or "*" in suffix.text:
+            call.refuse("sed -i with old copies whose names are not described", suffix.span)
     _files(operands, bool(in_place), call)
+    for operand in operands if in_place else ():
+        for suffix in suffixes:
+            call.path("writes", replace(operand, text=operand.text + suffix.text))
 
 
 def _files(operands: list[Argument], in_place: bool, call: Call) -> None:
