@@ -57,7 +57,12 @@ def open_service(home: Home, settings: Settings) -> Keyturn:
     except BaseException:
         store.close()
         raise
-    core = Core(ledger, genesis.read_key(home.permit_key), settings, protected=tuple({str(home.root), str(home.root.resolve())}))
+    core = Core(
+        ledger,
+        genesis.read_key(home.permit_key),
+        settings,
+        protected=tuple({str(home.root), str(home.root.resolve())}),
+    )
     core.observe = lambda kind, seconds: metrics.SECONDS.labels(kind).observe(seconds)
     return Keyturn(core)
 

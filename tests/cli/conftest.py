@@ -14,7 +14,7 @@ for folder in (HERE, HERE.parent / "server"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-from cli_house import House, furnished
+from cli_house import House, furnished  # noqa: E402 — beside this file
 
 
 @pytest.fixture(scope="session")

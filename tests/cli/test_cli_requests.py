@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import pty
 import select
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +22,7 @@ permit(principal, action, resource) when { context.effects.contains("reads:works
 @id("push") @because("others see it") @hold @approve("2 of reviewers") @within("15m")
 permit(principal, action, resource) when { context.program == "git" };
 
-@id("soon") @because("it is urgent") @hold @approve("1 of reviewers") @within("1s")
+@id("soon") @because("it is urgent") @hold @approve("1 of reviewers") @within("10s")
 permit(principal, action, resource) when { context.program == "curl" };
 
 @id("why") @because("it has to be explained") @hold @approve("1 of reviewers") @within("15m") @reason("required")
@@ -37,6 +35,7 @@ POLICY = {"policy.toml": b'name = "tried"\nmode = "enforce"\n', "rules/all.cedar
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house whose policy wants two people, a reason, or haste."""
     with furnished(tmp_path_factory.mktemp("s"), policy=POLICY) as made:
+        made.ask("curl example.org")  # ten seconds from here, the least that a policy can give
         yield made
 
 
@@ -173,25 +172,18 @@ def test_waiting_ends_as_the_request_does(house: House) -> None:
     assert house.keyturn("show", waiting, by="riley").code == ExitCode.DONE
 
 
-def test_waiting_for_what_expires_ends_with_5(strict: House) -> None:
-    request = strict.ask("curl example.org")
-    said = strict.keyturn("show", request, "--wait", "--timeout", "60", by="riley")
-    assert said.code == ExitCode.EXPIRED
-    assert "expired" in said.out
-
-
 def test_a_server_that_restarts_meanwhile_is_waited_for(own_house: House) -> None:
     request = own_house.ask()
     digest = own_house.digest(request)
-    waiting = process(
-        "show", request, "--wait", "--timeout", "60", "--json", env=own_house.environment("robin")
-    )
+    waiting = process("show", request, "--wait", "--timeout", "60", env=own_house.environment("robin"))
+    assert waiting.stderr is not None
+    assert "Ctrl-C" in waiting.stderr.readline()
     own_house.server.kill()
     own_house.server.start()
     assert own_house.keyturn("approve", request, "--digest", digest, by="riley").code == ExitCode.DONE
     out, err = waiting.communicate(timeout=90)
     assert (waiting.returncode, err) == (ExitCode.DONE, "")
-    assert '"state":"approved"' in out
+    assert out.startswith(f"{request}  approved")
 
 
 # --- in a terminal ------------------------------------------------------------------------------------------------
@@ -222,15 +214,22 @@ class Terminal:
         """Press keys."""
         os.write(self._master, text.encode())
 
-    def end(self) -> int:
-        """All it shows until it ends; its exit code."""
-        while self._read():
-            pass
+    def end(self, again: str = "") -> int:
+        """All it shows until it ends; its exit code. *again* is typed whenever nothing happens for a second.
+
+        (A Ctrl-C that comes between Python's prompt and its waiting is seen only with the next key.)
+        """
+        for _ in range(60):
+            while self._read(1):
+                pass
+            if self._child.poll() is not None:
+                break
+            self.type(again)
         os.close(self._master)
         return self._child.wait(60)
 
-    def _read(self) -> bool:
-        if not select.select([self._master], [], [], 60)[0]:
+    def _read(self, seconds: float = 60) -> bool:
+        if not select.select([self._master], [], [], seconds)[0]:
             return False
         try:
             data = os.read(self._master, 65536)
@@ -264,7 +263,7 @@ def test_anything_but_yes_approves_nothing(house: House, keys: str, code: int) -
     terminal = Terminal(house, "approve", request)
     terminal.until("Approve exactly this? [y/N]: ")
     terminal.type(keys)
-    assert terminal.end() == code
+    assert terminal.end(again=keys) == code
     assert "Traceback" not in terminal.shown
     assert state(house, request) == "waiting"
 
@@ -314,6 +313,15 @@ def test_a_pipe_can_t_say_yes(house: House) -> None:
 
 def test_ctrl_c_ends_a_wait(house: House) -> None:
     terminal = Terminal(house, "show", house.ask(), "--wait")
-    threading.Timer(0.8, os.killpg, (terminal._child.pid, signal.SIGINT)).start()
-    assert terminal.end() == 130
+    terminal.until("Ctrl-C ends only the waiting.")
+    terminal.type("\x03")
+    assert terminal.end(again="\x03") == 130
     assert "Traceback" not in terminal.shown
+
+
+def test_waiting_for_what_expires_ends_with_5(strict: House) -> None:
+    request = strict.keyturn("requests", "--all", "--json", by="riley").json[-1]["id"]
+    said = strict.keyturn("show", request, "--wait", "--timeout", "60", by="riley")
+    assert said.code == ExitCode.EXPIRED
+    assert f"{request}  expired" in said.out
+    assert "curl example.org" in said.out

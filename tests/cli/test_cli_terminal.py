@@ -160,7 +160,8 @@ def test_a_hostile_agent_stays_visible_in_every_command_that_shows_it(house: Hou
     assert request
     commands: list[tuple[str, ...]] = [
         ("requests",), ("requests", "--all"), ("show", request), ("ledger", "log", "-n", "50"), ("gate", "list"),
-        ("deny", request, "--reason", HOSTILE.replace("\x00", "")), ("show", request), ("approve", request, "--digest", "sha256:\x1b[2J\u202e000000000000"),
+        ("deny", request, "--reason", HOSTILE.replace("\x00", "")), ("show", request),
+        ("approve", request, "--digest", "sha256:\x1b[2J\u202e000000000000"),
         ("show", HOSTILE.replace("\x00", "")), ("person", "list"), ("ledger", "verify"), ("doctor",),
     ]  # fmt: skip
     for arguments in commands:

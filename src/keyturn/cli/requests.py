@@ -122,6 +122,8 @@ def show(
     client = connect(home_path, person)
     view = client.get(f"/v1/requests/{segment(request)}")
     if wait:
+        if view["state"] == "waiting" and not as_json:
+            say(f"Waiting for {view['id']} to end; Ctrl-C ends only the waiting.", err=True)
         view = _ended(client, view, timeout)
     say_json(view) if as_json else say(card(view))
     if not as_json and sys.stdout.isatty() and view["state"] == "waiting" and not view["may_decide"]:

@@ -50,7 +50,9 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
         name = gate_of(request, service)
         row = service.core.ledger.row("gate", name) or {}
         gate = Gate(name, row.get("assurance", "advisory"), data.action.gate.version)
-        who = msgspec.structs.replace(data.action.attribution, human=_declared(service, data.action.attribution.human))
+        who = msgspec.structs.replace(
+            data.action.attribution, human=_declared(service, data.action.attribution.human)
+        )
         action = msgspec.structs.replace(data.action, gate=gate, attribution=who)
         return await service.authorize(action, data.around, consume=data.consume)
 
