@@ -48,6 +48,7 @@ def run() -> list[dict[str, Any]]:
         row(f"authorize, {CLIENTS} clients, durable: p99", p99 * 1e3, "ms", floor * 1e3, 50),
         *postgres,
         *in_process(),
+        *growth(),
     ]
 
 
@@ -203,3 +204,34 @@ def in_process() -> list[dict[str, Any]]:
         row("read + policy, shell text seen before: p50", statistics.median(seen) * 1e6, "µs", None, 150),
         row("read + policy, new shell text: p50", statistics.median(new) * 1e3, "ms", None, 3),
     ]
+
+
+GROWN = 10_000
+GROWTH_BUDGET = 1.5
+"""A flat cost, with room for the noise of a shared machine."""
+
+
+def growth() -> list[dict[str, Any]]:
+    """What a decision that is not remembered costs with 10 and with 10,000 more allowlist entries."""
+    small, large = (afresh(more) for more in (10, GROWN))
+    name = f"decision afresh with {GROWN:,} more allowlist rules (floor: with 10): p50"
+    return [row(name, large * 1e6, "µs", small * 1e6, GROWTH_BUDGET * small * 1e6)]
+
+
+def afresh(more: int) -> float:
+    """Median seconds of evaluating one step, with *more* rules for as many other programs."""
+    files = dict(policy.read_folder(policy.STARTER))
+    files["rules/90-grown.cedar"] = "".join(
+        f'@id("grown-{n}") @because("it is listed") permit (principal, action == Action::"shell", resource) '
+        f'when {{ context.program == "program{n}" && ["reads:workspace"].containsAll(context.effects) }};\n'
+        for n in range(more)
+    ).encode()
+    grown = policy.parse(files)
+    reading = readers.read(Shell("git status --short"), AROUND)
+    facts = Facts(agent="claude-code", client="claude-code", human="dana", assurance="cooperative")
+    times = []
+    for _ in range(300):
+        began = time.perf_counter()
+        grown.decide_afresh("shell", reading, facts)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,13 @@ for folder in (HERE, HERE.parent / "server"):
         sys.path.insert(0, str(folder))
 
 from cli_house import House, furnished  # noqa: E402 — beside this file
+
+_spec = importlib.util.spec_from_file_location("store_fixtures", HERE.parent / "store" / "conftest.py")
+assert _spec is not None
+assert _spec.loader is not None
+_stores = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_stores)
+postgres_server, postgres_url = _stores.postgres_server, _stores.postgres_url
 
 
 @pytest.fixture(scope="session")

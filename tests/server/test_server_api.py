@@ -398,3 +398,38 @@ def test_a_remote_gate_gives_its_word_and_no_more(server: Process, dana: Api, ga
             other.call("POST", f"/v1/sessions/{session}/{path}", body)[1]["error"]["code"] == "auth.forbidden"
         )
         assert gate.call("POST", f"/v1/sessions/{session}/{path}", body)[0] in (200, 201, 409)
+
+
+def test_a_gate_waits_for_its_own_requests_only(server: Process, gate: Api, riley: Api) -> None:
+    """What another gate's agent asks is none of its business."""
+    held = GateClient(server.home).authorize("rm -r build").outcome
+    assert held is not None
+    assert held.request
+    assert gate.call("GET", f"/v1/requests/{held.request}/wait?timeout=0")[0] == 403
+    assert riley.call("GET", f"/v1/requests/{held.request}/wait?timeout=0")[0] == 200, "negative control"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/requests/r/wait?timeout=nan", 400),
+        ("/v1/requests/r/wait?timeout=-1", 404),
+        ("/v1/ledger/entries/99999999999999999999999", 404),
+        ("/v1/ledger/entries/-1", 404),
+        ("/v1/ledger/entries/99999999999999999999999/proof", 404),
+        ("/v1/ledger/entries?start=-5&limit=-1", 200),
+        ("/v1/ledger/entries?start=99999999999999999999999", 200),
+        ("/v1/requests?only=all&limit=-5", 200),
+    ],
+)
+def test_numbers_beyond_all_bounds_get_words(server: Process, dana: Api, path: str, status: int) -> None:
+    got, body = dana.call("GET", path)
+    assert got == status, body
+    assert status != 200 or len(body) <= 1
+
+
+def test_a_negative_limit_is_not_everything(server: Process, dana: Api) -> None:
+    for word in ("rm -r build", "rm -r dist", "rm -r out"):
+        assert GateClient(server.home).authorize(word).outcome is not None
+    assert len(dana.call("GET", "/v1/requests?limit=-5")[1]) == 1
+    assert len(dana.call("GET", "/v1/requests?limit=2")[1]) == 2

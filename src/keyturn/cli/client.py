@@ -254,7 +254,8 @@ def as_error(raw: bytes, status: int) -> KeyturnError:
         told = json.loads(raw)["error"]
         code, happened, not_done, step = (str(told[key]) for key in ("code", "happened", "not_done", "next"))
     except (ValueError, KeyError, TypeError):
-        return Refused(f"The server answered {status}.")
+        said = raw[:200].decode("utf-8", "replace").strip().partition("\n")[0]
+        return Refused(f"The server answered {status}" + (f": {said}." if said else "."))
     error = KeyturnError.__new__(_class_of(code))
     KeyturnError.__init__(error, happened, next_step=step)
     error.details = told.get("details", {})

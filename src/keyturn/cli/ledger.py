@@ -187,6 +187,8 @@ def _entry(entry: Any) -> dict[str, Any]:
 
 def _short(entry: Any) -> str:
     fields = entry.fields
+    if entry.type == "request.opened":
+        return visible(f"{fields.get('id')}  {fields.get('sentence')}"[:SHOWN])
     for name in ("sentence", "request", "action", "id", "person", "name", "digest", "origin"):
         if fields.get(name):
             verdict = f"{fields['verdict']}: " if "verdict" in fields else ""

@@ -41,7 +41,20 @@ class PermitUnknown(permits.PermitRefused):
 async def authorize(core: Core, action: Action, around: Surroundings, *, consume: bool) -> Outcome:
     """Read, decide, record, answer. See `Service.authorize`."""
     action = _instructed(core, action)
-    policy = core.workspaces.tightened(core.policy, around.workspace)
+    while True:
+        try:
+            return await _authorize(core, action, around, consume=consume)
+        except _PolicyMoved:  # another version took effect between deciding and recording: decide again
+            continue
+
+
+class _PolicyMoved(Exception):
+    """The policy that decided is no longer the active one. Never leaves this module."""
+
+
+async def _authorize(core: Core, action: Action, around: Surroundings, *, consume: bool) -> Outcome:
+    active = core.policy
+    policy = core.workspaces.tightened(active, around.workspace)
     digest = action_digest(action, policy.digest)
     around = msgspec.structs.replace(
         around, labels=policy.labels, protected=(*around.protected, *core.protected), cwd=action.cwd
@@ -53,8 +66,9 @@ async def authorize(core: Core, action: Action, around: Surroundings, *, consume
     if decision.verdict == "hold":
         again = core.ledger.row("waiting", waiting_key(action.session, digest))
         if again is not None:
+            require_own(core.ledger, action.session, action.gate.name, _person_of(action))
             return await _asked_again(core, again["request"], action, digest, consume)
-    return await _record(core, action, digest, reading, decision, consume)
+    return await _record(core, action, digest, reading, decision, consume, active.digest)
 
 
 def _instructed(core: Core, action: Action) -> Action:
@@ -83,7 +97,13 @@ def _facts(core: Core, action: Action) -> Facts:
 
 
 async def _record(
-    core: Core, action: Action, digest: str, reading: Reading, decision: Decision, consume: bool
+    core: Core,
+    action: Action,
+    digest: str,
+    reading: Reading,
+    decision: Decision,
+    consume: bool,
+    policy: str,
 ) -> Outcome:
     now = core.now()
     action_id, run = core.ids("a", now), decision.verdict == "run"
@@ -96,14 +116,15 @@ async def _record(
     expires = now + decision.obligations.within * 1000
     if request_id:
         opened = _request_fields(action, action_id, request_id, digest, reading, decision, expires)
-        opened["policy"] = core.policy.digest
+        opened["policy"] = policy
         drafts.append(Draft("request.opened", opened, session=action.session))
     reused: list[str] = []
-    human = action.attribution.human.person if action.attribution.human else None
 
     def plan(rows: Rows) -> Sequence[Draft]:
         reused.clear()  # a plan may be run again, so it starts from nothing each time
-        require_own(rows, action.session, action.gate.name, human)
+        require_own(rows, action.session, action.gate.name, _person_of(action))
+        if (rows.row("policy-active", "active") or {}).get("digest") != policy:
+            raise _PolicyMoved
         if request_id:
             # Two identical proposals at the same moment are one request: the second finds the first here.
             first = rows.row("waiting", waiting_key(action.session, digest))
@@ -128,6 +149,11 @@ async def _record(
         expires=expires if request_id else None,
         canonical=reading.canonical if run else None,
     )
+
+
+def _person_of(action: Action) -> str | None:
+    human = action.attribution.human
+    return human.person if human else None
 
 
 def _new_permit(core: Core, now: int) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keyturn.errors import Malformed
 from keyturn.identity import Person, tokens
 from keyturn.identity.names import check_group, check_person_id
 from keyturn.ledger.entries import Draft, Rows
@@ -26,8 +27,7 @@ async def enrol(
 ) -> str:
     """Enrol a person; gives their token, which is stored only as a hash. Raises `PersonExists`."""
     check_person_id(person)
-    for group in groups:
-        check_group(group)
+    _check({"groups": groups, "roles": roles, "os_uids": os_uids})
     token = tokens.new_token("ktp")
 
     def plan(rows: Rows) -> Sequence[Draft]:
@@ -54,9 +54,12 @@ async def change(core: Core, person: str, changes: dict[str, Any], *, by: str) -
     """Change groups, roles, os_uids or name. Nobody changes their own groups or roles."""
     if by == person:
         raise Forbidden("You can't change your own groups or roles.")
+    _check(changes)
 
     def plan(rows: Rows) -> Sequence[Draft]:
-        _required(rows, person)
+        row = _required(rows, person)
+        if "admin" in row["roles"] and "admin" not in changes.get("roles", row["roles"]):
+            _keep_an_admin(core, person)
         return [Draft("person.changed", {"id": person, **changes, "by": by})]
 
     await core.ledger.append(plan)
@@ -80,11 +83,30 @@ async def remove(core: Core, person: str, *, by: str) -> None:
     """From here on that person decides nothing, and their token opens nothing."""
 
     def plan(rows: Rows) -> Sequence[Draft]:
-        _required(rows, person)
+        if "admin" in _required(rows, person)["roles"]:
+            _keep_an_admin(core, person)
         return [Draft("person.removed", {"id": person, "by": by})]
 
     await core.ledger.append(plan)
     core.people_changed()
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    """Groups and roles are words that are known or could be; account numbers are those of an operating system."""
+    for group in given.get("groups", ()):
+        check_group(group)
+    unknown = sorted(set(given.get("roles", ())) - set(ROLES))
+    if unknown:
+        raise Malformed(f"There is no role {unknown[0][:40]!r}; there are: {', '.join(ROLES)}.")
+    if any(not 0 <= uid < 2**32 for uid in given.get("os_uids", ())):
+        raise Malformed("An operating-system account is a number from 0 to 4294967295.")
+
+
+def _keep_an_admin(core: Core, person: str) -> None:
+    """Without an administrator nobody could ever be enrolled again."""
+    others = (p for p in core.roster.people.values() if p.id != person and not p.removed)
+    if not any("admin" in other.roles for other in others):
+        raise Forbidden(f"{person} is the last administrator: make somebody else one first.")
 
 
 def _required(rows: Rows, person: str) -> dict[str, Any]:
@@ -117,6 +139,10 @@ class Logins:
         self._codes[login.hashed] = login
         return code
 
+    def void(self, person: str) -> None:
+        """Forget the codes that *person*'s old token made."""
+        self._codes = {hashed: login for hashed, login in self._codes.items() if login.person != person}
+
     async def redeem(self, code: str) -> str:
         """Turn a code into a cookie. Each code works once. Raises `LoginRefused`."""
         # Taken out before anything is awaited, so two requests can't both open it.
@@ -136,6 +162,10 @@ class Logins:
         """Who is signed in with that cookie; None when nobody, or no more."""
         row = self._core.ledger.row("login", tokens.hash_token(cookie))
         if row is None or row["expires"] <= self._core.now():
+            return None
+        # Who replaces a token because somebody else has it must be rid of the sessions opened with it, too.
+        owner = self._core.ledger.row("person", row["person"]) or {}
+        if row["entry"] < owner.get("token_entry", 0):
             return None
         return self._core.roster.get(row["person"])
 

@@ -211,6 +211,8 @@ def _person(entry: Entry, rows: Rows) -> Iterable[Put]:
         "since": old.get("since", entry.time),
         "entry": entry.index,
     }
+    if old.get("token") != token:
+        body["token_entry"] = entry.index
     removed = entry.type == "person.removed"
     body["removed"] = removed
     yield Put("person", f["id"], body, "removed" if removed else "active", body["since"])
@@ -221,7 +223,11 @@ def _person(entry: Entry, rows: Rows) -> Iterable[Put]:
 def _login(entry: Entry, rows: Rows) -> Iterable[Put]:
     f = entry.fields
     opened = entry.type == "login.opened"
-    body = {"person": f["person"], "expires": f["expires"], "opened": entry.time} if opened else None
+    body = (
+        {"person": f["person"], "expires": f["expires"], "opened": entry.time, "entry": entry.index}
+        if opened
+        else None
+    )
     yield Put("login", f["cookie"], body, "open", entry.time)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -143,7 +144,7 @@ def _request_routes(service: Keyturn) -> list[BaseRouteHandler]:
         before: FromQuery[str | None] = None,
     ) -> list[RequestView]:
         viewer = person_of(request, service)
-        return await service.requests(None if only == "all" else only, viewer, min(limit, PAGE), before)
+        return await service.requests(None if only == "all" else only, viewer, _page(limit), before)
 
     @get("/requests/{request_id:str}", summary="One request", tags=["people"])
     async def one(request: AnyRequest, request_id: FromPath[str]) -> RequestView:
@@ -153,7 +154,12 @@ def _request_routes(service: Keyturn) -> list[BaseRouteHandler]:
     async def wait(
         request: AnyRequest, request_id: FromPath[str], timeout: FromQuery[float] = 30.0
     ) -> RequestView:
-        _anyone(request, service)
+        gate = _anyone(request, service)
+        row = service.core.ledger.row("request", request_id)
+        if gate is not None and row is not None and row["gate"]["name"] != gate:
+            raise Forbidden(f"The request {request_id} was made at another gate.")
+        if not math.isfinite(timeout):
+            raise Malformed("`timeout` is a number of seconds.")
         return await service.wait(request_id, min(max(timeout, 0.0), WAIT_SECONDS))
 
     @post("/requests/{request_id:str}/approve", status_code=200, summary="Approve", tags=["people"])
@@ -212,12 +218,24 @@ async def _stream(service: Keyturn) -> AsyncIterator[ServerSentEventMessage]:
         )
 
 
-def _anyone(request: AnyRequest, service: Keyturn) -> None:
-    """A person or a gate."""
+def _anyone(request: AnyRequest, service: Keyturn) -> str | None:
+    """A person or a gate: gives the gate's name."""
     if tokens.token_prefix(request.headers.get("authorization", "").partition(" ")[2]) == "ktg":
-        gate_of(request, service)
-    else:
-        person_of(request, service)
+        return gate_of(request, service)
+    person_of(request, service)
+    return None
+
+
+def _page(limit: int) -> int:
+    """How many items one answer holds: never none, never all (a negative LIMIT is none to a database)."""
+    return min(max(limit, 1), PAGE)
+
+
+def _known_index(service: Keyturn, index: int) -> int:
+    """Raises `NotFound` for an entry that is not there yet, before a number of any size reaches the store."""
+    if not 0 <= index < service.core.ledger.size:
+        raise NotFound(f"The ledger has no entry {index}; it has {service.core.ledger.size}.")
+    return index
 
 
 def _people_routes(service: Keyturn) -> list[BaseRouteHandler]:
@@ -269,7 +287,9 @@ def _people_routes(service: Keyturn) -> list[BaseRouteHandler]:
         if asking.id != person:
             # An administrator who could make tokens for others could approve as them (promise 6).
             raise Forbidden("Only the person replaces their own token.")
-        return {"id": person, "token": await people.new_token(core, person, by=asking.id)}
+        made = await people.new_token(core, person, by=asking.id)
+        service.logins.void(person)
+        return {"id": person, "token": made}
 
     @post("/login", status_code=201, summary="Make a one-time login link", tags=["people"])
     async def login(request: AnyRequest) -> dict[str, str]:
@@ -352,15 +372,15 @@ def _ledger_routes(service: Keyturn) -> list[BaseRouteHandler]:
         newest: FromQuery[bool] = False,
     ) -> list[model.Entry]:
         person_of(request, service)
-        if newest:
-            start = max(0, ledger.size - limit)
-        end = min(ledger.size, start + min(limit, PAGE))
+        size, limit = ledger.size, _page(limit)
+        start = max(0, size - limit) if newest else min(max(start, 0), size)
+        end = min(size, start + limit)
         return await asyncio.to_thread(lambda: [_entry(e) for e in ledger.entries(start, end)])
 
     @get("/ledger/entries/{index:int}", summary="One entry", tags=["ledger"])
     async def entry(request: AnyRequest, index: FromPath[int]) -> model.Entry:
         person_of(request, service)
-        found = ledger.entry(index)
+        found = ledger.entry(_known_index(service, index))
         if found is None:
             raise NotFound(f"The ledger has no entry {index}; it has {ledger.size}.")
         return _entry(found)
