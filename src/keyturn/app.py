@@ -45,7 +45,7 @@ class Pages:
         return self.settings.hosts
 
     async def login(self, code: str) -> str:
-        """Redeem a one-time code."""
+        """Redeem a one-time code for a web session's key."""
         return await self.service.logins.redeem(code)
 
     async def logout(self, cookie: str) -> None:

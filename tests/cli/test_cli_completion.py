@@ -31,7 +31,7 @@ CASES = {
     "keyturn init --mode ": {"enforce", "observe"},
     "keyturn ledger log --type request.": {"request.opened", "request.ended"},
     "keyturn hook install c": {"claude-code", "codex", "copilot"},
-    "keyturn nonsense ": set(),
+    "keyturn zz": set(),
 }
 
 
@@ -71,13 +71,13 @@ def test_without_a_server_nothing_is_completed_and_nothing_is_complained_about(f
 
 @pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
 def test_fish_completes() -> None:
-    script = "keyturn completion fish | source; " + "; echo --; ".join(
+    script = "keyturn completion fish | source; " + "; echo ==; ".join(
         f'complete -C "{line}"' for line in CASES
     )
     ran = subprocess.run(
         ["fish", "--no-config", "-c", script], env=with_keyturn(), capture_output=True, text=True, check=True
     )
-    found = [{line.split("\t")[0] for line in part.split("\n") if line} for part in ran.stdout.split("--\n")]
+    found = [{line.split("\t")[0] for line in part.split("\n") if line} for part in ran.stdout.split("==\n")]
     assert found[0] == {"ledger"}
     assert found[1] == CASES["keyturn ledger "]
     assert "enforce" in ran.stdout

@@ -10,8 +10,9 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from web_memory import HERE, MemoryWeb, app
 
-from keyturn.channels.web.guard import cookie_name, csrf_token, own_host
+from keyturn.channels.web.guard import cookie_name, own_host
 from keyturn.channels.web.rendering import ASSETS, ASSETS_DIGEST
+from keyturn.identity.tokens import cookie_of
 
 Client = TestClient[Litestar]
 
@@ -24,7 +25,7 @@ PAGES = (
 def signed(web: MemoryWeb, client: Client) -> dict[str, str]:
     """Headers of a decision as the page sends it."""
     cookie = client.cookies[cookie_name("127.0.0.1:8765")]
-    return {"origin": HERE, "X-Keyturn-CSRF": csrf_token(cookie)}
+    return {"origin": HERE, "X-Keyturn-CSRF": web.keys[cookie]}
 
 
 def decision(web: MemoryWeb, **changes: Any) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def test_a_decision_from_the_page_is_recorded(web: MemoryWeb, dana: Client) -> N
     ("changed", "code"),
     [
         ({"X-Keyturn-CSRF": ""}, "web.csrf"),
-        ({"X-Keyturn-CSRF": csrf_token("another session")}, "web.csrf"),
+        ({"X-Keyturn-CSRF": "another session's"}, "web.csrf"),
         ({"X-Keyturn-CSRF": "ü"}, "web.csrf"),
         ({"origin": "https://evil.example"}, "web.origin"),
         ({"origin": "http://127.0.0.1:9999"}, "web.origin"),
@@ -102,9 +103,23 @@ def test_without_a_session_nothing_is_shown_and_nothing_decided(web: MemoryWeb, 
         answer = client.get(path, headers={"accept": "application/json"})
         assert answer.status_code == 401, path
         assert "rm -rf" not in answer.text
-    headers = {"origin": HERE, "X-Keyturn-CSRF": csrf_token("guess"), "cookie": "keyturn_8765=guess"}
+    headers = {"origin": HERE, "X-Keyturn-CSRF": "guess", "cookie": f"keyturn_8765={cookie_of('guess')}"}
     assert client.post("/requests/r_00001/decision", json=decision(web), headers=headers).status_code == 401
     assert web.service.decisions == 0
+
+
+def test_a_program_that_was_sent_the_cookie_can_not_decide_with_it(web: MemoryWeb, dana: Client) -> None:
+    """A development server on another port of this host gets the cookie of whoever opens its page (RFC 6265 §8.5)."""
+    stolen = dana.cookies[cookie_name("127.0.0.1:8765")]
+    pages = [dana.get(path).text for path in PAGES]
+    assert not any(web.keys[stolen] in page for page in pages), "no page that the cookie opens holds the key"
+    for guess in (stolen, cookie_of(stolen), "", stolen.removeprefix("kts_")):
+        headers = {"origin": HERE, "X-Keyturn-CSRF": guess}
+        answer = dana.post("/requests/r_00001/decision", json=decision(web), headers=headers)
+        assert answer.json()["error"]["code"] == "web.csrf"
+    assert web.service.decisions == 0
+    answer = dana.post("/requests/r_00001/decision", json=decision(web), headers=signed(web, dana))
+    assert answer.status_code == 200, "negative control: the page itself decides"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from keyturn.actions import Effect, Reading, Step, Unread
 from keyturn.channels.web import HealthLine, error_handlers, routes
 from keyturn.errors import KeyturnError, NotFound
 from keyturn.identity import Person
+from keyturn.identity.tokens import cookie_of
 from keyturn.ledger.entries import Entry
 from keyturn.policy.decision import Decision, Obligations, RuleHit
 from keyturn.service.model import ApprovalView, RequestView, SessionView, StageView
@@ -241,6 +242,7 @@ class MemoryWeb:
         }
         self.codes: dict[str, str] = {}
         self.cookies: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
         self.views: dict[str, SessionView] = {}
         self.numbers = itertools.count(1)
 
@@ -252,9 +254,10 @@ class MemoryWeb:
     async def login(self, code: str) -> str:
         if code not in self.codes:
             raise DecisionRefused("This link was used or is too old.", next_step="Run `keyturn login` again.")
-        cookie = f"cookie-{next(self.numbers)}-{SHA(code.encode()).hexdigest()}"
-        self.cookies[cookie] = self.codes.pop(code)
-        return cookie
+        key = f"key-{next(self.numbers)}-{SHA(code.encode()).hexdigest()}"
+        self.keys[cookie_of(key)] = key
+        self.cookies[cookie_of(key)] = self.codes.pop(code)
+        return key
 
     async def logout(self, cookie: str) -> None:
         self.cookies.pop(cookie, None)

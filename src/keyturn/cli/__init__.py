@@ -86,7 +86,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with a guess at what was meant: click looks for one only among commands already imported."""
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+        unknown = args and args[0] not in _COMMANDS and not args[0].startswith("-")
+        if unknown and not ctx.resilient_parsing:
             import difflib
 
             near = difflib.get_close_matches(args[0], _COMMANDS, 1)

@@ -61,9 +61,9 @@ def scratch() -> Iterator[Path]:
     With KEYTURN_DEMO_KEEP in the environment the folder stays.
     """
     keep = bool(os.environ.get(KEEP))
-    before = dict(os.environ)
+    before, clean = dict(os.environ), environment()
     os.environ.clear()
-    os.environ.update(environment())
+    os.environ.update(clean)
     with _interrupts():
         folder = _folder()
         try:

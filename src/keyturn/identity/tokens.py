@@ -82,6 +82,17 @@ def hash_token(token: str) -> str:
     return "sha256:" + hashlib.sha256(b"keyturn/token/v1\n" + text).hexdigest()
 
 
+def cookie_of(key: str) -> str:
+    """The cookie of the web session whose key is *key*. One-way: who sees the cookie does not have the key.
+
+    Cookies don't tell a host's ports apart (RFC 6265 §8.5), so any program that serves a page on this machine can be sent
+    the cookie by a reviewer's browser. The key stays in the page's own storage, which belongs to one origin (RFC 6454).
+    """
+    text = key.encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(b"keyturn/web-session/v1\n" + text).digest()
+    return "kts_" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
 def matches(token: str, hashed: str) -> bool:
     """Whether *hashed* is the hash of *token*, in constant time."""
     return hmac.compare_digest(hash_token(token).encode(), hashed.encode("utf-8", "surrogatepass"))

@@ -13,7 +13,6 @@ Rules kept here:
 from __future__ import annotations
 
 import binascii
-import os
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -26,6 +25,7 @@ from keyturn.ledger import values
 from keyturn.ledger.entries import ENTRY_TYPES, MAX_FIELD_BYTES, MAX_LEAF_BYTES, Draft, Entry
 from keyturn.ledger.errors import DraftMalformed, EntryMalformed, EntryTooLarge, UnknownType, UnknownVersion
 from keyturn.ledger.storage import StoredEntry
+from keyturn.randomness import fresh
 
 VERSION = 1
 SALT_BYTES = 16
@@ -93,7 +93,7 @@ _sessions: dict[str, bytes] = {}
 _CACHED = 4096
 
 
-def make(draft: Draft, index: int, time: int, n: int | None, salts: Salts = os.urandom) -> Made:
+def make(draft: Draft, index: int, time: int, n: int | None, salts: Salts = fresh) -> Made:
     """*draft* as entry number *index* at *time* (ms since 1970), number *n* of its session.
 
     Raises `UnknownType`, `DraftMalformed`, `EntryTooLarge`, `NotCanonical`.

@@ -144,19 +144,19 @@ class Logins:
         self._codes = {hashed: login for hashed, login in self._codes.items() if login.person != person}
 
     async def redeem(self, code: str) -> str:
-        """Turn a code into a cookie. Each code works once. Raises `LoginRefused`."""
+        """Turn a code into a web session's key (`tokens.cookie_of` it is the cookie). Each code works once. Raises `LoginRefused`."""
         # Taken out before anything is awaited, so two requests can't both open it.
         login = tokens.redeem(self._codes.pop(tokens.hash_token(code), None), code, self._core.now())
         if self._core.roster.get(login.person) is None:
             raise tokens.LoginRefused("removed")
-        cookie = tokens.new_token("kts")
+        key = tokens.new_token("kts")
         fields = {
             "person": login.person,
-            "cookie": tokens.hash_token(cookie),
+            "cookie": tokens.hash_token(tokens.cookie_of(key)),
             "expires": self._core.now() + self._core.settings.login_seconds * 1000,
         }
         await self._core.ledger.append([Draft("login.opened", fields)])
-        return cookie
+        return key
 
     def person(self, cookie: str) -> Person | None:
         """Who is signed in with that cookie; None when nobody, or no more."""

@@ -68,7 +68,7 @@ class WebContext(Protocol):
         ...
 
     async def login(self, code: str) -> str:
-        """Redeem a one-time link code: the new web session's cookie value (≥ 128 bits). Raises `KeyturnError`."""
+        """Redeem a one-time link code: the new web session's key, of which `cookie_of` is the cookie. Raises `KeyturnError`."""
         ...
 
     async def logout(self, cookie: str) -> None:

@@ -29,12 +29,14 @@ class OriginRefused(KeyturnError):
 
 
 class CsrfRefused(KeyturnError):
-    """A write without the token that Keyturn's own pages carry."""
+    """A write without the key that Keyturn's own pages keep."""
 
     code = "web.csrf"
     status = 403
     not_done = "Nothing was recorded. Nothing ran."
-    next_step = "Reload the page and try again."
+    next_step = (
+        "Sign in again with `keyturn login`: this browser's key is gone or belongs to another session."
+    )
 
 
 class NotJson(KeyturnError):

@@ -3,14 +3,13 @@
 Rules kept here:
 - Host: only loopback names and configured ones (DNS rebinding).
 - Writes (anything but GET and HEAD): `Origin` must be this very page's; body JSON; and, but for signing in, the header
-  `X-Keyturn-CSRF` must be the value derived from the session cookie. A form can send none of the three.
+  `X-Keyturn-CSRF` must be the key that the session's cookie comes of. A form can send none of the three, and a program on
+  another port of this host, which browsers send the cookie to, has no key.
 - Answers: Content-Security-Policy without any inline script or style, Trusted Types, no framing, no referrer, no store.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import ipaddress
 from collections.abc import Collection
@@ -23,6 +22,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from keyturn.channels.web.errors import CsrfRefused, HostRefused, NotJson, OriginRefused
 from keyturn.errors import KeyturnError
+from keyturn.identity.tokens import cookie_of
 
 CSRF_HEADER = "X-Keyturn-CSRF"
 POLICY = "; ".join(
@@ -57,12 +57,6 @@ def cookie_name(host: str) -> str:
     """Cookies don't tell ports apart, so the port is in the name: two servers on one machine don't sign each other out."""
     port = host.rpartition(":")[2] if not host.endswith("]") else ""
     return f"keyturn_{port}" if port.isdigit() and port != host else "keyturn"
-
-
-def csrf_token(cookie: str) -> str:
-    """The value a page of that session carries. One-way, so a leaked page doesn't give the session away."""
-    mac = hmac.new(cookie.encode("utf-8", "replace"), b"keyturn csrf v1", hashlib.sha256)
-    return base64.urlsafe_b64encode(mac.digest()).rstrip(b"=").decode()
 
 
 def own_host(host: str, known: Collection[str]) -> bool:
@@ -127,8 +121,8 @@ class Guard(ASGIMiddleware):
         if path.rstrip("/") == _SIGN_IN:
             return None
         cookie, sent = session_cookie(headers), headers.get(CSRF_HEADER, "")
-        if cookie is None or not hmac.compare_digest(sent.encode(), csrf_token(cookie).encode()):
-            return CsrfRefused("The page's token is missing or belongs to another session.")
+        if cookie is None or not hmac.compare_digest(cookie_of(sent).encode(), cookie.encode()):
+            return CsrfRefused("The page's key is missing or belongs to another session.")
         return None
 
 

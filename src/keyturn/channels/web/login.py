@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from keyturn.channels.web.guard import cookie_name, session_cookie
 from keyturn.channels.web.site import AnyRequest, Site
+from keyturn.identity.tokens import cookie_of
 
 MAX_COOKIE_SECONDS = 30 * 24 * 3600
 """The browser forgets the cookie after this; the session itself ends when the server says so, which is sooner."""
@@ -25,9 +26,10 @@ class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SignedIn(Struct, frozen=True):
-    """Its answer: who you are now, and where to go."""
+    """Its answer: who you are now, the session's key for the page to keep, and where to go."""
 
     person: str
+    key: str
     next: str = "/"
 
 
@@ -47,10 +49,12 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
 
     @post("/login", status_code=200)
     async def sign_in(request: AnyRequest, data: JSONBody[SignIn]) -> Response[SignedIn]:
-        value = await site.web.login(data.code)
+        key = await site.web.login(data.code)
+        value = cookie_of(key)
         person = site.web.person_of_cookie(value)
         return Response(
-            SignedIn(person.id if person else ""), cookies=[_cookie(request, value, MAX_COOKIE_SECONDS)]
+            SignedIn(person.id if person else "", key),
+            cookies=[_cookie(request, value, MAX_COOKIE_SECONDS)],
         )
 
     @post("/logout", status_code=200)

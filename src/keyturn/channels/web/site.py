@@ -11,7 +11,7 @@ from litestar.datastructures import Headers
 
 from keyturn.channels.web.context import WebContext
 from keyturn.channels.web.errors import Broken, SignInNeeded, as_keyturn_error, json_error, wants_page
-from keyturn.channels.web.guard import HEADERS, csrf_token, session_cookie
+from keyturn.channels.web.guard import HEADERS, session_cookie
 from keyturn.channels.web.rendering import render
 from keyturn.errors import KeyturnError
 from keyturn.identity import Person
@@ -54,11 +54,9 @@ class Site:
         person: Person | None = None,
         **values: Any,
     ) -> Response[str]:
-        """A whole page in Keyturn's frame. Without *person* it has no navigation and no token."""
-        cookie = session_cookie(request.headers)
+        """A whole page in Keyturn's frame. Without *person* it has no navigation."""
         frame: dict[str, Any] = {
             "person": person,
-            "csrf": csrf_token(cookie) if person and cookie else "",
             "waiting": self.web.count("waiting") if person else 0,
             "head": self.web.ledger.size - 1 if person else -1,
             "now": now(),

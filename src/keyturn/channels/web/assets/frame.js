@@ -15,9 +15,17 @@ export async function fragment(/** @type {string} */ address) {
   return holder.content;
 }
 
+const KEY = "keyturn.session";
+
+/** Keep the session's key where only pages of this very origin, port included, can read it; null forgets it. */
+export function keep(/** @type {string|null} */ key) {
+  if (key) localStorage.setItem(KEY, key);
+  else localStorage.removeItem(KEY);
+}
+
 /** A write. Gives `{ok, body}`; throws when no answer came. */
 export async function post(/** @type {string} */ address, /** @type {object} */ body) {
-  const token = document.querySelector('meta[name="keyturn-csrf"]')?.getAttribute("content") ?? "";
+  const token = localStorage.getItem(KEY) ?? "";
   const answer = await fetch(address, {
     method: "POST",
     redirect: "error",
@@ -120,7 +128,9 @@ if (document.body.dataset.person) {
   $("keys-close").addEventListener("click", () => /** @type {HTMLDialogElement} */ ($("keys")).close());
   $("sign-out").addEventListener("click", async () => {
     const { ok, body } = await post("/logout", {}).catch(() => ({ ok: false, body: null }));
-    if (ok) location.replace(body.next);
-    else say("Not signed out. Try again.");
+    if (ok) {
+      keep(null);
+      location.replace(body.next);
+    } else say("Not signed out. Try again.");
   });
 }

@@ -1,6 +1,6 @@
 // Signing in: only pressing the button uses the link up. Opening it changes nothing.
 
-import { $, post, tell } from "./frame.js";
+import { $, keep, post, tell } from "./frame.js";
 
 if ($("sign-in").dataset.resume) location.replace(location.href);
 
@@ -14,6 +14,7 @@ button?.addEventListener("click", async () => {
   try {
     const { ok, body } = await post("/login", { code });
     if (ok) {
+      keep(body.key);
       location.replace(body.next);
       return;
     }
