@@ -151,7 +151,8 @@ def test_opening_a_login_link_uses_nothing_up(web: MemoryWeb, client: Client) ->
     for _ in range(3):
         assert client.get(f"/login?code={code}").status_code == 200
     answer = client.post("/login", json={"code": code}, headers={"origin": HERE})
-    assert answer.json() == {"person": "dana", "next": "/"}
+    key = web.keys[client.cookies[cookie_name("127.0.0.1:8765")]]
+    assert answer.json() == {"person": "dana", "key": key, "next": "/"}
     again = client.post("/login", json={"code": code}, headers={"origin": HERE})
     assert again.status_code == 409
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import sqlite3
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +32,10 @@ VERSION = 1
 BUSY_MS = 5_000
 PAGE = 512
 """Rows fetched at once by the streaming reads."""
+GROUP = 8
+"""Rows inserted by one statement, where there are so many."""
+KEPT = 512
+"""Rows collected before they are inserted, so that a rebuild of millions needs no memory for all."""
 WAL_PAGES = 2_000
 """Pages (4 KiB) in the write-ahead log before it is copied back: fewer, larger pauses."""
 _AFTER = "\U0010ffff"
@@ -152,7 +159,7 @@ class SqliteStore:
         connection = self._writable()
         try:
             connection.execute("begin immediate")
-            connection.executemany(_SQL["add_entry"], map(_entry_values, batch.entries))
+            _insert(connection, "add_entry", [_entry_values(entry) for entry in batch.entries])
             connection.executemany(_SQL["put_tile"], ((*at, hashes) for at, hashes in batch.tiles.items()))
             if batch.blobs:
                 connection.executemany(_SQL["add_blob"], batch.blobs.items())
@@ -184,15 +191,16 @@ class SqliteStore:
     def _put_rows(self, connection: sqlite3.Connection, rows: Iterable[Put]) -> None:
         encode = values.encode
         gone = []
-
-        def kept() -> Iterator[tuple[str, str, str, int, bytes]]:
-            for put in rows:
-                if put.body is None:
-                    gone.append((put.kind, put.key))
-                else:
-                    yield put.kind, put.key, put.state, put.at, encode(put.body)
-
-        connection.executemany(_SQL["put_row"], kept())
+        kept: list[tuple[Any, ...]] = []
+        for put in rows:
+            if put.body is None:
+                gone.append((put.kind, put.key))
+            else:
+                kept.append((put.kind, put.key, put.state, put.at, encode(put.body)))
+                if len(kept) == KEPT:
+                    _insert(connection, "put_row", kept)
+                    kept.clear()
+        _insert(connection, "put_row", kept)
         if gone:
             connection.executemany(_SQL["delete_row"], gone)
 
@@ -338,6 +346,24 @@ class SqliteStore:
             return StoreUnreadable(f"{self.path} is not an intact SQLite database: {error}.", sqlite=name)
         kind = StoreUnwritable if writing else StoreUnreadable
         return kind(f"{self.path}: {error}.", sqlite=name)
+
+
+def _insert(connection: sqlite3.Connection, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Run the named insert for all *rows*, `GROUP` of them in one statement.
+
+    Every statement gives up the interpreter, and with a busy server getting it back costs more than the insert.
+    """
+    whole = len(rows) - len(rows) % GROUP
+    for at in range(0, whole, GROUP):
+        connection.execute(_grouped(name), tuple(chain.from_iterable(rows[at : at + GROUP])))
+    connection.executemany(_SQL[name], rows[whole:])
+
+
+@cache
+def _grouped(name: str) -> str:
+    """The named insert with `GROUP` tuples of values instead of one."""
+    head, values_, rest = re.split(r"(?<= values )(\([?, ]+\))", _SQL[name], maxsplit=1)
+    return head + ", ".join([values_] * GROUP) + rest
 
 
 def _entry_values(entry: StoredEntry) -> tuple[Any, ...]:
