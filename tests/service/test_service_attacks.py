@@ -141,3 +141,53 @@ def test_a_role_group_or_account_that_can_not_be_is_refused(world: World, change
         await people.change(service.core, "riley", {"roles": ["auditor"], "groups": ["dba"]}, by="dana")
 
     world.play(story)
+
+
+def test_a_proposal_that_weakens_its_own_cases_says_so_first(world: World) -> None:
+    async def story(service: Keyturn) -> None:
+        dana = person(service, "dana")
+        lax = b'@id("all")\n@because("everything")\npermit(principal, action, resource);\n'
+        files = {
+            path: data
+            for path, data in service.core.policy.files.items()
+            if not path.startswith(("tests/", "rules/"))
+        }
+        files["rules/all.cedar"] = lax
+        files["tests/t.toml"] = b'[[must_run]]\ncommand = "rm -r build"\n'
+        view = await service.propose_policy(files, dana, "")
+        assert "no longer be right" in view.sentence
+        assert "RUNS" not in view.sentence
+
+    world.play(story)
+
+
+def test_a_proposal_to_stop_holding_says_so_first(world: World) -> None:
+    async def story(service: Keyturn) -> None:
+        dana = person(service, "dana")
+        observe = dict(service.core.policy.files)
+        observe["policy.toml"] = observe["policy.toml"].replace(b'"enforce"', b'"observe"')
+        view = await service.propose_policy(observe, dana, "tidy up")
+        assert "observe mode: what would be held RUNS" in view.sentence
+        _, files = stricter(service)
+        other = await service.propose_policy(files, dana, "")
+        assert "observe" not in other.sentence, "negative control"
+        assert "no longer be right" not in other.sentence
+
+    world.play(story)
+
+
+def test_of_two_racing_proposals_the_second_can_not_be_approved_any_more(world: World) -> None:
+    async def story(service: Keyturn) -> None:
+        dana = person(service, "dana")
+        _, files = stricter(service)
+        first = await service.propose_policy(files, dana, "one")
+        observe = dict(service.core.policy.files)
+        observe["policy.toml"] = observe["policy.toml"].replace(b'"enforce"', b'"observe"')
+        second = await service.propose_policy(observe, dana, "two")
+        await decide(service, first.id, "riley")
+        with pytest.raises(KeyturnError):
+            await decide(service, second.id, "sam")
+        assert service.core.policy.mode == "enforce"
+        assert (await service.request(second.id)).state == "superseded"
+
+    world.play(story)

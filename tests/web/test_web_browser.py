@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import axe_playwright_python
@@ -17,6 +19,7 @@ from web_memory import MemoryWeb, app, now, path, root, view
 
 from keyturn.channels.web.guard import cookie_name
 from keyturn.channels.web.rendering import ASSETS_DIGEST
+from keyturn.identity.tokens import cookie_of
 from keyturn.service.model import ApprovalView, SessionView
 
 pytestmark = pytest.mark.browser
@@ -60,9 +63,12 @@ def console() -> Console:
 
 
 def sign_in(context: BrowserContext, web: MemoryWeb, site: Running, person: str = "dana") -> None:
-    value = f"test-session-of-{person}"
-    web.cookies[value] = person
+    key = f"test-session-of-{person}"
+    value = cookie_of(key)
+    web.cookies[value], web.keys[value] = person, key
     context.add_cookies([{"name": cookie_name(site.origin[7:]), "value": value, "url": site.origin}])
+    keep = f'if (location.origin === "{site.origin}") localStorage.setItem("keyturn.session", "{key}")'
+    context.add_init_script(keep)
 
 
 @pytest.fixture
@@ -579,3 +585,32 @@ def test_a_log_that_shrank_is_noticed(page: Page, web: MemoryWeb, site: Running)
     page.locator("#verify-go").click()
     expect(page.locator("#verify")).to_have_attribute("data-result", "bad")
     expect(page.locator("#verify-checks .no + span")).to_contain_text("this browser has seen this log with")
+
+
+def test_a_page_on_another_port_is_sent_the_cookie_and_has_no_key(
+    context: BrowserContext, page: Page, web: MemoryWeb, site: Running
+) -> None:
+    """The first half is how browsers are (RFC 6265 §8.5), and why a cookie alone decides nothing."""
+    sign_in(context, web, site)
+    page.goto(site.origin)
+    assert page.evaluate("localStorage.getItem('keyturn.session')"), "negative control: our own page has it"
+    seen: list[str] = []
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers.get("cookie", ""))
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<title>a development server</title>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Other) as other:
+        Thread(target=other.serve_forever, daemon=True).start()
+        page.goto(f"http://127.0.0.1:{other.server_port}/")
+        found = page.evaluate("Object.keys(localStorage)")
+        other.shutdown()
+    assert cookie_of("test-session-of-dana") in seen[0]
+    assert found == []

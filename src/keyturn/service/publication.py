@@ -11,7 +11,7 @@ from msgspec import to_builtins
 
 from keyturn import canonical
 from keyturn.actions import Reading
-from keyturn.errors import NotFound
+from keyturn.errors import KeyturnError, NotFound
 from keyturn.identity import Person
 from keyturn.ledger.entries import Draft, Rows
 from keyturn.policy import Policy, run_tests
@@ -50,8 +50,10 @@ async def propose(core: Core, files: Mapping[str, bytes], person: Person, note: 
         "policy": policy.digest,
         "before": current.digest,
         "mode": policy.mode,
+        "mode_before": current.mode,
         "note": note,
         "replay": replay,
+        "broken_cases": broken_cases(current, files),
     }
     content["diff"] = _diff(core, current.digest, files)
     return await _open(core, files, policy, content, person)
@@ -117,7 +119,28 @@ def _sentence(content: dict[str, Any]) -> str:
         if past
         else "nothing is recorded yet to compare with"
     )
-    return f"Publishes a policy ({content['mode']}): {words}."
+    said = [f"Publishes a policy ({content['mode']}): {words}."]
+    if content["mode"] != content["mode_before"]:
+        said.append(
+            "It switches to observe mode: what would be held RUNS, for everybody."
+            if content["mode"] == "observe"
+            else "It switches to enforce mode: what is held waits for people from then on."
+        )
+    broken = len(content["broken_cases"])
+    if broken:
+        said.append(f"{broken} of the active policy's own cases would no longer be right under it.")
+    return " ".join(said)
+
+
+def broken_cases(current: Policy, files: Mapping[str, bytes]) -> list[str]:
+    """The active policy's cases that fail under *files*: a proposal whose own cases are green may have weakened them."""
+    rules = {path: data for path, data in files.items() if not path.startswith("tests/")}
+    cases = {path: data for path, data in current.files.items() if path.startswith("tests/")}
+    try:
+        report = run_tests(Policy.parse({**rules, **cases}))
+    except KeyturnError as error:  # a case names a rule that is gone
+        return [f"The active policy's cases can't be read under the proposed rules: {error.happened}"][:1]
+    return list(report.lines)[:SHOWN_CHANGES] if not report.green else []
 
 
 def replay_past(core: Core, policy: Policy) -> dict[str, Any]:
@@ -184,4 +207,4 @@ def effect(core: Core, request: dict[str, Any]) -> tuple[Draft, ...]:
     return (msgspec.structs.replace(draft, once=f"policy.published:{request['id']}"),)
 
 
-__all__ = ["effect", "propose", "replay_past"]
+__all__ = ["broken_cases", "effect", "propose", "replay_past"]
