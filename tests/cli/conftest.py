@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,13 +15,6 @@ for folder in (HERE, HERE.parent / "server"):
         sys.path.insert(0, str(folder))
 
 from cli_house import House, furnished  # noqa: E402 — beside this file
-
-_spec = importlib.util.spec_from_file_location("store_fixtures", HERE.parent / "store" / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-_stores = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_stores)
-postgres_server, postgres_url = _stores.postgres_server, _stores.postgres_url
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def test_each_event_is_its_moment() -> None:
         ("sql", {"description": "d", "query": "select 1"}, ToolCall("sql", {"description": "d", "query": "select 1"}, "client:copilot")),
         ("fs-poke", {"a": 1}, ToolCall("fs-poke", {"a": 1}, "mcp:copilot")),
         ("glob", {"pattern": "/etc/*.conf"}, FileEdit("/etc", "read", diff="glob: /etc/*.conf")),
-        ("grep", {"pattern": "x", "paths": ["/srv"]}, FileEdit("/srv", "read", diff="grep: x")),
+        ("grep", {"pattern": "x", "paths": ["/srv"]}, FileEdit("/srv/**", "read", diff="grep: x")),
     ],
 )  # fmt: skip
 def test_a_tool_is_read_exactly(name: str, arguments: dict[str, Any], content: Any) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from keyturn.actions import Effect, FileEdit, Reading, Step, Unread, Verb
 from keyturn.readers.odd import odd_text
-from keyturn.readers.paths import path_effects
+from keyturn.readers.paths import path_effects, search_labels
 from keyturn.readers.sentence import sentence
 from keyturn.resources import Surroundings
 
@@ -30,6 +32,9 @@ def read_file(edit: FileEdit, around: Surroundings) -> Reading:
     effects: list[Effect] = []
     for verb in _VERBS[edit.operation]:
         effects += path_effects(verb, edit.path, around)
+    if edit.operation == "read" and "/**" in edit.path:
+        hidden = search_labels(edit.path, around)
+        effects = [replace(e, labels=tuple(sorted({*e.labels, *hidden}))) for e in effects]
     step = Step(edit.operation, (edit.path,), effects=tuple(effects))
     return Reading("file", True, (step,), (), sentence((step,), ()))
 
@@ -41,4 +46,6 @@ def _problem(path: str, around: Surroundings) -> str | None:
         return "A path that begins with another user's home"
     if path.startswith("~") and not around.home:
         return "A path below a home that is not known"
+    if path.startswith(("/dev/fd/", "/dev/std")):
+        return "A descriptor of the program that opens it could be any file"
     return odd_text(path)

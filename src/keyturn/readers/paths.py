@@ -24,6 +24,8 @@ CONFIGURING_NAMES = (
 )  # fmt: skip
 """File names that programs obey wherever they lie."""
 
+_SMALL_NAMES = frozenset(name.casefold() for name in CONFIGURING_NAMES if name != "HEAD")
+
 CONFIGURING_FOLDERS = (
     ".git", ".githooks", ".husky", ".claude", ".codex", ".gemini", ".opencode", ".copilot", ".cursor", ".vscode",
     ".idea", ".circleci", ".buildkite", ".ssh", ".gnupg", ".config", ".cargo", ".devcontainer", ".keyturn",
@@ -158,8 +160,11 @@ def _is_wild(part: str) -> bool:
 
 
 def _configures(path: str) -> bool:
-    parts = path.split("/")
-    if parts[-1] in CONFIGURING_NAMES or any(part in CONFIGURING_FOLDERS for part in parts):
+    # Some file systems don't tell capitals from small letters, so `.GIT/hooks` may be git's.
+    if path.endswith("/HEAD"):
+        return True
+    parts = path.casefold().split("/")
+    if parts[-1] in _SMALL_NAMES or any(part in CONFIGURING_FOLDERS for part in parts):
         return True
     pairs = list(pairwise(parts))
     return any(pair in pairs for pair in CONFIGURING_PAIRS)
@@ -186,6 +191,43 @@ def _wild_labels(pattern: str, around: Surroundings) -> tuple[str, ...]:
             if _pattern_meets(components, wanted):
                 found.add(label.name)
     return tuple(sorted(found))
+
+
+def search_labels(pattern: str, around: Surroundings) -> tuple[str, ...]:
+    """Labels of what a search for the names in *pattern*'s last part would open, hidden files included.
+
+    There a `*` also matches a leading dot, and `{a,b}` is either.
+    """
+    folder, _, last = pattern.rpartition("/")
+    if last == "**":
+        return ()
+    hidden = [
+        (w, label.name) for label in around.labels for w in label.paths if w.startswith(".") and "/" not in w
+    ]
+    found: set[str] = set()
+    for name in _alternatives(last):
+        found.update(path_labels(f"{folder}/{name}", around))
+        if _is_wild(name):
+            found.update(label for written, label in hidden if names_meet(name, written))
+    return tuple(sorted(found))
+
+
+def _alternatives(name: str) -> list[str]:
+    """*name* once for each choice in its braces; what is nested or too many counts as anything."""
+    names = [name]
+    while any("{" in one for one in names):
+        one = next(one for one in names if "{" in one)
+        before, _, rest = one.partition("{")
+        inside_braces, closed, after = rest.partition("}")
+        if not closed or "{" in inside_braces or len(names) > MAX_CHOICES:
+            return ["*"]
+        at = names.index(one)
+        names[at : at + 1] = [before + choice + after for choice in inside_braces.split(",")]
+    return names
+
+
+MAX_CHOICES = 64
+"""Most names that one search pattern is taken apart into."""
 
 
 def _pattern_meets(components: list[str], wanted: str) -> bool:
@@ -257,5 +299,5 @@ def _meet(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
 
 __all__ = [
     "CONFIGURING_FOLDERS", "CONFIGURING_NAMES", "climbing", "fixed_folder", "may_match", "names_meet", "path_effects",
-    "sure", "unknown_path",
+    "search_labels", "sure", "unknown_path",
 ]  # fmt: skip

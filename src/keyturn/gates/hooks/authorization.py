@@ -31,6 +31,7 @@ from keyturn.gates.hooks.dialects import DIALECTS, Dialect
 from keyturn.gates.hooks.edits import filled
 from keyturn.gates.hooks.links import followed
 from keyturn.gates.hooks.model import HookEvent, HookVerdict, Proposal
+from keyturn.gates.hooks.payload import HookMalformed
 from keyturn.gates.hooks.places import Place
 from keyturn.gates.hooks.runs import Allowed, Run
 from keyturn.resources import Surroundings
@@ -156,7 +157,9 @@ class Authorization:
     async def _actions(self, asking: Asking) -> list[Action]:
         event, run = asking.event, asking.run
         contents = await resolved(event.proposals, asking.uid)
-        cwd = os.path.realpath(event.cwd)
+        if "\0" in event.cwd:
+            raise HookMalformed("The working directory has a NUL byte.")
+        cwd = await asyncio.to_thread(os.path.realpath, event.cwd)
         who = Attribution(
             agent=asking.agent,
             human=run.human,
@@ -231,10 +234,15 @@ async def resolved(proposals: tuple[Proposal, ...], uid: int) -> list[Content]:
     return [proposal.content for proposal in proposals]
 
 
+_OWN_TO_A_PROCESS = ("/proc/self/", "/proc/thread-self/", "/dev/fd/", "/dev/std", "/dev/tty")
+
+
 def _resolved(proposal: Proposal, uid: int) -> Content:
     content = proposal.content
     if not isinstance(content, FileEdit):
         return content
-    path = os.path.realpath(content.path)
+    # What the kernel makes up for one process would be the server's own here; as it stands, it is in no known zone.
+    own = content.path.startswith(_OWN_TO_A_PROCESS)
+    path = content.path if own else os.path.realpath(content.path)
     before = None if content.operation == "read" else files.content(path, uid)
     return filled(replace(content, path=path), proposal.edit, before)

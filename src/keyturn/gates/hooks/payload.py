@@ -112,6 +112,32 @@ def search_root(cwd: str, pattern: str) -> str:
     return joined(cwd, "/".join(parts) or ("/" if pattern.startswith("/") else "."))
 
 
+def searched(root: str, given: Payload) -> str:
+    """What a search of contents below *root* reads, as a pattern: `root/**`, or `root/**/NAMES` where it asks for names.
+
+    Asking for names also opens hidden and ignored files to a search (ripgrep's guide, *Manual filtering: globs*).
+    """
+    names = [name for member in _NAMES_WANTED for name in _texts(given.members.get(member))]
+    if len(names) > 1:
+        raise HookMalformed("The search asks for names in more than one way.")
+    wanted = "".join(f"/{name.lstrip('!/')}" for name in names if not name.startswith("!"))
+    if "/../" in wanted + "/":
+        raise HookMalformed("The search asks for names above its folder.")
+    return root.rstrip("/") + "/**" + wanted
+
+
+_NAMES_WANTED = ("glob", "include", "include_pattern")
+
+
+def _texts(value: Any) -> list[str]:
+    if value in (None, "", []):
+        return []
+    found = value if isinstance(value, list) else [value]
+    if not all(isinstance(text, str) for text in found):
+        raise HookMalformed("The names that a search asks for are neither text nor a list of texts.")
+    return found
+
+
 def cut(text: str) -> str:
     """*text*, or its beginning when it is longer than `MAX_WORDS`."""
     return text if len(text) <= MAX_WORDS else text[:MAX_WORDS] + "… (cut)"

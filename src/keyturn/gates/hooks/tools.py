@@ -13,7 +13,7 @@ from msgspec import Struct
 from keyturn.actions import Content, FileEdit, HttpRequest, Shell, ToolCall
 from keyturn.gates.hooks.edits import asked
 from keyturn.gates.hooks.model import Edit, Proposal, Replacement
-from keyturn.gates.hooks.payload import HookMalformed, Payload, joined, search_root
+from keyturn.gates.hooks.payload import HookMalformed, Payload, joined, search_root, searched
 
 Maker = Callable[[Payload, str, str], tuple[Proposal, ...]]
 """(the tool's input, working directory, the tool's name) → what it would do."""
@@ -107,12 +107,12 @@ def read(path: str, *others: str, optional: bool = False) -> Tool:
 
 
 def search(pattern: str, folder: str, *others: str, glob: bool) -> Tool:
-    """Searches below a folder. A *glob* pattern may itself start with folders, or be absolute."""
+    """Searches names (*glob*) or contents below a folder. A glob pattern may itself start with folders, or be absolute."""
 
     def make(given: Payload, cwd: str, tool: str) -> tuple[Proposal, ...]:
         root = joined(cwd, given.maybe(folder) or ".")
         wanted = given.text(pattern)
-        path = search_root(root, wanted) if glob else root
+        path = search_root(root, wanted) if glob else searched(root, given)
         return one(FileEdit(path, "read", diff=f"{tool}: {wanted}"), tool)
 
     return Tool(frozenset((pattern, folder, *others)), make)

@@ -90,7 +90,7 @@ _GREP = (
 )
 
 TOOLS: dict[str, Tool] = {
-    "Bash": shell("command", "timeout", "description", "run_in_background", "dangerouslyDisableSandbox"),
+    "Bash": shell("command", "timeout", "description", "run_in_background"),
     "Read": read("file_path", "offset", "limit", "pages", "allow_large"),
     "LS": read("path", "ignore"),
     "Glob": search("pattern", "path", glob=True),
@@ -122,7 +122,8 @@ TOOLS: dict[str, Tool] = {
     "EnterPlanMode": _own(),
     "ExitPlanMode": _own("plan", "allowedPrompts"),
 }  # fmt: skip
-"""Tools that are not here (Workflow, Monitor, CronCreate, …) are held by name."""
+"""Tools that are not here (Workflow, Monitor, CronCreate, …) are held by name; so is a command that asks to run outside of
+the client's own sandbox (`dangerouslyDisableSandbox`), which a reviewer would not see in its script."""
 
 
 def parse(call: HookCall) -> HookEvent:

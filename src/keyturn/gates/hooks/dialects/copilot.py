@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from keyturn.actions import FileEdit, HttpRequest, ToolCall
 from keyturn.gates.hooks import tools
 from keyturn.gates.hooks.dialects import LONGEST_WAIT, Dialect, Hooked
@@ -28,7 +30,7 @@ from keyturn.gates.hooks.model import (
     Proposal,
     Replacement,
 )
-from keyturn.gates.hooks.payload import HookMalformed, Payload, cut, joined
+from keyturn.gates.hooks.payload import HookMalformed, Payload, cut, joined, searched
 from keyturn.gates.hooks.rendering import answer_json, spoken, warning
 
 NAME = "copilot"
@@ -65,6 +67,15 @@ def _search(given: Payload, cwd: str, tool: str) -> tuple[Proposal, ...]:
     )
 
 
+def _grepped(given: Payload, cwd: str, tool: str) -> tuple[Proposal, ...]:
+    found = [item.content for item in _search(given, cwd, tool)]
+    return tuple(
+        Proposal(replace(content, path=searched(content.path, given)), tool)
+        for content in found
+        if isinstance(content, FileEdit)
+    )
+
+
 def _globbed(given: Payload, cwd: str, tool: str) -> tuple[Proposal, ...]:
     from keyturn.gates.hooks.payload import search_root
 
@@ -85,7 +96,7 @@ TOOLS: dict[str, tools.Tool] = {
     "view": tools.read("path", "view_range", "forceReadLargeFiles"),
     "create": tools.write("path", "file_text"),
     "edit": tools.Tool(frozenset({"path", "old_str", "new_str"}), _replace),
-    "grep": tools.Tool(frozenset(_GREP), _search),
+    "grep": tools.Tool(frozenset(_GREP), _grepped),
     "glob": tools.Tool(frozenset({"pattern", "paths"}), _globbed),
     "web_fetch": tools.fetch("url", "max_length", "start_index", "raw"),
     "read_bash": tools.own(NAME, "shellId", "delay"),

@@ -48,7 +48,7 @@ def _own(*members: str) -> Tool:
 
 
 _GREP = (
-    "dir_path", "path", "include", "include_pattern", "exclude_pattern", "names_only", "max_matches_per_file",
+    "dir_path", "include", "include_pattern", "exclude_pattern", "names_only", "max_matches_per_file",
     "total_max_matches", "case_sensitive", "fixed_strings", "context", "after", "before", "no_ignore", _WAIT,
 )  # fmt: skip
 
