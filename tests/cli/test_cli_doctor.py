@@ -178,10 +178,15 @@ def test_a_disk_that_is_nearly_full_is_bad(home: Home, monkeypatch: pytest.Monke
     assert any("MiB are free" in one for one in findings(home)["bad"])
 
 
-def test_a_path_too_long_for_a_socket_is_found(folder: Path) -> None:
-    home = Home(folder / ("h" * 100))
-    create(home, "dana", "", "enforce")
-    assert any("too long for a socket" in one for one in findings(home)["bad"])
+def test_a_path_too_long_for_a_socket_is_found(home: Home) -> None:
+    long = Home(home.root.rename(home.root.with_name("h" * 100)))
+    assert any("a socket's path has at most 107" in one for one in findings(long)["bad"])
+    said = keyturn("serve", "--home", long.root, "--json")
+    assert (said.code, said.error["code"]) == (ExitCode.USAGE, "home.path_too_long")
+    assert (
+        keyturn("init", "--home", long.root.with_name("i" * 100), "--json").error["code"]
+        == "home.path_too_long"
+    )
 
 
 def test_a_missing_shell_parser_is_found(home: Home, folder: Path) -> None:

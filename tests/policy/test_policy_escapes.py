@@ -88,6 +88,12 @@ ESCAPES = {
         "gunzip -N z.gz",
         "gzip -d -S .x CLAUDE.md.x",
     ],
+    "rights of another user": [
+        "install -m 4755 a b",
+        "install -m u+s,g+x a b",
+        "mkdir -m 2777 d",
+        "chmod u+s,g+r a",
+    ],
     "git": ["git reflog delete HEAD@{0}", "git config edit", "git branch -M a main", "git switch -C main"],
     "secrets of services": ["cat /run/secrets/db", "cat /var/run/secrets/kubernetes.io/serviceaccount/token"],
 }
@@ -113,6 +119,8 @@ HARMLESS = [
     "uv run pytest -q tests/test_x.py",
     "timeout 60 python -m pytest -q",
     "ruff check x",
+    "install -m 755 a b",
+    "chmod u+x a",
     "ps aux",
     "ps -eo pid,args",
     "split -l 100 q part_",

@@ -433,3 +433,15 @@ def test_a_negative_limit_is_not_everything(server: Process, dana: Api) -> None:
         assert GateClient(server.home).authorize(word).outcome is not None
     assert len(dana.call("GET", "/v1/requests?limit=-5")[1]) == 1
     assert len(dana.call("GET", "/v1/requests?limit=2")[1]) == 2
+
+
+def test_a_gate_enrolled_again_has_one_token_and_a_removed_one_has_none(server: Process, dana: Api) -> None:
+    def answered(token: str) -> int:
+        return Api(server, token).call("GET", "/v1/ledger/checkpoint")[0]
+
+    first = dana.call("POST", "/v1/gates", {"name": "ci"})[1]["token"]
+    assert answered(first) == 200
+    second = dana.call("POST", "/v1/gates", {"name": "ci"})[1]["token"]
+    assert (answered(first), answered(second)) == (401, 200)
+    dana.call("POST", "/v1/gates/ci/remove")
+    assert (answered(first), answered(second)) == (401, 401)

@@ -34,6 +34,9 @@ ANSWER_SECONDS = 90.0
 
 MAX_TOKEN_FILE = 4096
 
+MAX_SOCKET_PATH = 107
+"""Bytes of a Unix socket's path (unix(7): sun_path has 108, one of them ends it)."""
+
 _ROOMS = (
     "keyturn.service.errors",
     "keyturn.approvals.errors",
@@ -83,6 +86,16 @@ class HomeClosed(KeyturnError):
     exit_code = ExitCode.USAGE
     not_done = "Nothing was read and nothing was changed."
     next_step = "Run it as that account; or speak to its server with KEYTURN_URL and KEYTURN_TOKEN_FILE."
+
+
+class PathTooLong(KeyturnError):
+    """The home's path is so long that the sockets in it can't be opened (unix(7))."""
+
+    code = "home.path_too_long"
+    status = 400
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was made and nothing was started."
+    next_step = "Choose a home with a shorter path, with --home or KEYTURN_HOME."
 
 
 class NotAnAddress(KeyturnError):
@@ -294,6 +307,14 @@ def existing(path: str | None) -> Home:
 
         raise HomeMissing(f"{home.root} is not a Keyturn home.")
     return home
+
+
+def check_socket_paths(home: Home) -> None:
+    """Raise `PathTooLong` if a server of *home* could not listen."""
+    for path in (home.gate_socket, home.api_socket):
+        size = len(os.fsencode(path))
+        if size > MAX_SOCKET_PATH:
+            raise PathTooLong(f"{path} has {size} bytes; a socket's path has at most {MAX_SOCKET_PATH}.")
 
 
 def connect(home_path: str | None, person: str | None) -> Client:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from keyturn.cli.client import TOKEN_FILE, URL, Client, NoToken, Unreachable, connect
+from keyturn.cli.client import TOKEN_FILE, URL, Client, NoToken, Unreachable, check_socket_paths, connect
 from keyturn.cli.terminal import plural
 from keyturn.errors import KeyturnError
 from keyturn.home import VARIABLE, Home
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 SCOPES: tuple[Scope, ...] = ("user", "project", "managed")
 MIN_FREE_BYTES = 200 * 1024 * 1024
-MAX_SOCKET_PATH = 107
-"""Bytes of a Unix socket's path (unix(7): sun_path has 108, one of them ends it)."""
-
 _OTHER_VARIABLES = frozenset(
     (VARIABLE, TOKEN_FILE, URL, "KEYTURN_DEBUG", "KEYTURN_SESSION", "KEYTURN_HOOK_ROOT", "KEYTURN_DEMO_KEEP")
 )
@@ -93,10 +90,7 @@ def _settings(home: Home) -> Iterator[Finding]:
             f"The page listens at {settings.listen}, in the clear.",
             "Leave `listen` on loopback and put a reverse proxy with TLS in front.",
         )
-    for path in (home.gate_socket, home.api_socket):
-        if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-            words = f"{path} is too long for a socket's path (at most {MAX_SOCKET_PATH} bytes)."
-            yield Finding("bad", words, "Move the home to a folder with a shorter path.")
+    check_socket_paths(home)
 
 
 def _access(home: Home) -> Iterator[Finding]:

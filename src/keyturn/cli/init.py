@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from keyturn.cli.client import home_of, home_option, json_option
+from keyturn.cli.client import check_socket_paths, home_of, home_option, json_option
 from keyturn.cli.terminal import say, say_json
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.home import Home
@@ -44,6 +44,7 @@ class FolderTaken(KeyturnError):
 def init(home_path: str | None, person: str | None, name: str, mode: str, as_json: bool) -> None:
     """Make a home: keys, a starter policy, a first person."""
     home = home_of(home_path)
+    check_socket_paths(home)
     chosen = person or _login_name()
     token_file = create(home, chosen, name, mode)
     if as_json:

@@ -6,7 +6,7 @@ import logging
 
 import click
 
-from keyturn.cli.client import existing, home_option, json_option
+from keyturn.cli.client import check_socket_paths, existing, home_option, json_option
 from keyturn.cli.terminal import say, say_json
 
 
@@ -28,6 +28,7 @@ def serve(home_path: str | None, port: int | None, as_json: bool) -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     home = existing(home_path)
+    check_socket_paths(home)
     settings = load(home.root)
     if port is not None:
         settings = msgspec.structs.replace(settings, port=port)

@@ -19,13 +19,14 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
+from keyturn.cli.client import MAX_SOCKET_PATH
 from keyturn.errors import ExitCode, KeyturnError
 
 KEEP = "KEYTURN_DEMO_KEEP"
 _LEFT_ALONE = frozenset((KEEP, "KEYTURN_DEBUG"))
 
-SOCKET_ROOM = 107 - len("/home/run/gate.sock")
-"""Bytes that a scratch folder's path may have, so that a socket in it has one of at most 107 (unix(7))."""
+SOCKET_ROOM = MAX_SOCKET_PATH - len("/home/run/gate.sock")
+"""Bytes that a scratch folder's path may have, so that a server in it can listen."""
 
 END_SECONDS = 20
 """How long a process may take to end when it is told to."""

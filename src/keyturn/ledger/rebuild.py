@@ -9,6 +9,7 @@ from msgspec import Struct
 from keyturn.errors import KeyturnError
 from keyturn.ledger import checkpoint, leaf, values
 from keyturn.ledger.entries import Fold, Put
+from keyturn.ledger.errors import LedgerDamaged
 from keyturn.ledger.rows import Overlay
 from keyturn.ledger.storage import Store
 
@@ -57,7 +58,8 @@ def rebuild(store: Store, fold: Fold, *, check: bool) -> Rebuilt:
     """Fold the whole log again and compare with the stored rows; without *check*, replace them if they differ.
 
     Checking works beside a writer: rows that differ count only if the log stood still while they were read.
-    Raises `LogGrowing`, and what reading an entry raises (`UnknownVersion`, `UnknownType`, `EntryMalformed`).
+    Raises `LogGrowing`, `LedgerDamaged` for an entry whose fields don't suffice (disclosures that were taken away), and
+    what reading an entry raises (`UnknownVersion`, `UnknownType`, `EntryMalformed`).
     """
     overlay = Overlay(lambda kind, key: None)
     size = 0
@@ -80,7 +82,13 @@ def _fold_until(store: Store, fold: Fold, overlay: Overlay, start: int, end: int
     for stored in store.entries(start, end):
         entry = leaf.read(stored)
         overlay.mark()
-        for put in list(fold(entry, overlay)):
+        try:
+            puts = list(fold(entry, overlay))
+        except (LookupError, TypeError, AttributeError) as error:
+            raise LedgerDamaged(
+                f"Entry {entry.index} ({entry.type}) can't be folded: a field is missing or of another form ({error})."
+            ) from error
+        for put in puts:
             overlay.put(put)
             if put.body is None:
                 del overlay.puts[put.kind, put.key]

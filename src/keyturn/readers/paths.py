@@ -19,7 +19,11 @@ CONFIGURING_NAMES = (
     ".bash_logout", ".profile", ".zshrc", ".zshenv", ".zprofile", ".zlogin", ".gitconfig", ".npmrc", ".pypirc",
     ".pip", "pip.conf", ".inputrc", ".vimrc", ".exrc", ".tmux.conf", ".netrc", "crontab", "authorized_keys",
     "copilot-instructions.md", ".curlrc", ".wgetrc", ".yarnrc", ".yarnrc.yml", ".pythonrc", "sitecustomize.py",
-    "usercustomize.py",
+    "usercustomize.py", ".goosehints", ".aider.conf.yml", "mise.toml", ".mise.toml", ".tool-versions", "lefthook.yml",
+    ".lefthook.yml", ".pre-commit-config.yml", "appveyor.yml", ".appveyor.yml", "cloudbuild.yaml", "buildspec.yml",
+    ".woodpecker.yml", "renovate.json", "CODEOWNERS", ".devcontainer.json", ".bazelrc", ".gdbinit", ".lldbinit", ".psqlrc",
+    ".irbrc", ".pdbrc", ".Rprofile", ".Renviron", ".screenrc", ".ideavimrc", ".nvimrc", ".nvim.lua", ".emacs",
+    ".dir-locals.el", ".ackrc", ".ripgreprc", ".jq", ".mailcap",
     "HEAD",  # a folder with HEAD, objects and refs is a git repository whose `config` git obeys
 )  # fmt: skip
 """File names that programs obey wherever they lie."""
@@ -28,6 +32,7 @@ _SMALL_NAMES = frozenset(name.casefold() for name in CONFIGURING_NAMES if name !
 
 CONFIGURING_FOLDERS = (
     ".git", ".githooks", ".husky", ".claude", ".codex", ".gemini", ".opencode", ".copilot", ".cursor", ".vscode",
+    ".zed", ".windsurf", ".roo", ".continue", ".kiro", ".agents", ".amp", ".direnv", ".vim", ".woodpecker", ".semaphore",
     ".idea", ".circleci", ".buildkite", ".ssh", ".gnupg", ".config", ".cargo", ".devcontainer", ".keyturn",
 )  # fmt: skip
 """Folder names whose whole content programs obey: hooks, agents, editors, CI, keys."""
@@ -36,6 +41,10 @@ CONFIGURING_PAIRS = (
     (".github", "workflows"),
     (".github", "hooks"),
     (".github", "actions"),
+    (".github", "instructions"),
+    (".github", "prompts"),
+    (".github", "agents"),
+    (".forgejo", "workflows"),
     (".gitea", "workflows"),
 )
 

@@ -265,6 +265,8 @@ def _gate(entry: Entry, rows: Rows) -> Iterable[Put]:
     body = {**old, **f, "seen": entry.time}
     yield Put("gate", f["name"], body, entry.type.split(".")[1], body["since"])
     if f.get("token"):
+        if old.get("token") and old["token"] != f["token"]:
+            yield Put("gate-token", old["token"], None)  # a gate has one token: the newest
         yield Put("gate-token", f["token"], {"gate": f["name"]})
 
 

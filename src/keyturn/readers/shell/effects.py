@@ -17,6 +17,8 @@ from keyturn.resources import absolute, host_labels, host_zone
 _REMOTE = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._-]+):(.*)", re.DOTALL)
 _ASKS = re.compile(r"-[0-9]+")
 _PLUS = re.compile(r"\+[0-9]+")
+_SPECIAL_BITS = re.compile(r"0*[1-7][0-7]{3}|.*[+=][rwxX]*[st].*")
+"""Set-user-ID and kin: whoever runs the file then acts as its owner (chmod(1))."""
 _PACKED = re.compile(r"(?:[.]g?z|[-_]g?z|[.]t[ag]z|[.]Z)$", re.IGNORECASE)
 
 
@@ -131,6 +133,9 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
         _value("executes", "", value, given, call)
     elif action == "code" and value is not None:
         call.code(value)
+    elif action == "mode" and value is not None:
+        if not value.known or _SPECIAL_BITS.fullmatch(value.text):
+            call.add("grants", f"mode {value.text}", "system")
     elif action in ("reads", "writes", "deletes", "outputs", "unpacks", "connects", "uploads", "executes"):
         _value(action, clause.rest, value, given, call)
 

@@ -12,7 +12,7 @@ from keyturn.readers.shell.invocation import read_words
 _SETTINGS = re.compile(r"[-+][euxvfCb]*(?:o)?")
 _NAMED = frozenset({"pipefail", "errexit", "nounset", "xtrace", "noglob", "noclobber", "verbose"})
 _MODE = re.compile(r"[0-7]{3,4}|[ugoa]*[-+=][rwxXst]*(?:,[ugoa]*[-+=][rwxXst]*)*")
-_SPECIAL_BITS = re.compile(r"[2-7][0-7]{3}|.*s")
+_SPECIAL_BITS = re.compile(r"0*[2-7][0-7]{3}|.*[+=][rwxXt]*s.*")
 _SIGNAL = re.compile(r"-(?:[0-9]{1,2}|(?:SIG)?[A-Z][A-Z0-9]{1,9})")
 
 
