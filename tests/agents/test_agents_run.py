@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,14 @@ WORDS = {"gemini": ("-m", "gemini-2.5-flash"), "copilot": ("--no-auto-update",)}
 MakeRun = Callable[..., RunAgent]
 
 
+CODEX_DAEMON = Path(tempfile.gettempdir()) / "codex-daemon-0"
+"""Where Codex keeps a socket, named after the user it thinks it is: in a namespace of its own every user is 0."""
+
+
+def _daemon_of_another() -> bool:
+    return CODEX_DAEMON.exists() and CODEX_DAEMON.stat().st_uid != os.getuid()
+
+
 @pytest.fixture
 def running(tmp_path: Path, keyturn: KeyturnServer) -> MakeRun:
     """Makes a client that `keyturn run` starts, at the shared server or another one."""
@@ -28,6 +37,8 @@ def running(tmp_path: Path, keyturn: KeyturnServer) -> MakeRun:
     def make(name: str, server: KeyturnServer = keyturn) -> RunAgent:
         if not (modules() / ".bin" / RECIPES[name].program).exists():
             pytest.skip(f"{name} is not in {modules()}: `make agents` installs the clients.")
+        if name == "codex" and _daemon_of_another():
+            pytest.skip(f"{CODEX_DAEMON} is another user's, and Codex accepts only its own: remove that folder.")
         one = RunAgent(RECIPES[name], tmp_path)
         one.keyturn_home = str(server.home.root)
         one.words = WORDS.get(name, ())
