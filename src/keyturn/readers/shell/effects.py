@@ -19,6 +19,7 @@ _ASKS = re.compile(r"-[0-9]+")
 _PLUS = re.compile(r"\+[0-9]+")
 _SPECIAL_BITS = re.compile(r"0*[1-7][0-7]{3}|.*[+=][rwxX]*[st].*")
 """Set-user-ID and kin: whoever runs the file then acts as its owner (chmod(1))."""
+_NAME = re.compile(r"[A-Za-z0-9_-]*")
 _PACKED = re.compile(r"(?:[.]g?z|[-_]g?z|[.]t[ag]z|[.]Z)$", re.IGNORECASE)
 
 
@@ -133,6 +134,9 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
         _value("executes", "", value, given, call)
     elif action == "code" and value is not None:
         call.code(value)
+    elif action == "name" and value is not None:
+        if not (value.known and _NAME.fullmatch(value.text)):
+            call.refuse(f"The value of {given.option.shown} could name a file", value.span)
     elif action == "mode" and value is not None:
         if not value.known or _SPECIAL_BITS.fullmatch(value.text):
             call.add("grants", f"mode {value.text}", "system")

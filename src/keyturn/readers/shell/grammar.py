@@ -21,7 +21,7 @@ from keyturn.resources import ZONES
 
 VALUE_ACTIONS = words(
     "reads writes deletes outputs unpacks connects uploads executes code dispatches enters held operands "
-    "pattern stops also alone default mode"
+    "pattern stops also alone default mode name"
 )
 """First words of an option's description; see `programs/README.md`."""
 
