@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -29,6 +30,12 @@ settings.load_profile(
     os.environ.get("KEYTURN_HYPOTHESIS")
     or ("ci" if os.environ.get("CI", "").lower() in ("1", "true") else "local")
 )
+
+
+for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    # Started in the background or under nohup, a shell has us ignore these, and every child would inherit that.
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 
 def find_chromium() -> str | None:

@@ -38,7 +38,9 @@ def running(tmp_path: Path, keyturn: KeyturnServer) -> MakeRun:
         if not (modules() / ".bin" / RECIPES[name].program).exists():
             pytest.skip(f"{name} is not in {modules()}: `make agents` installs the clients.")
         if name == "codex" and _daemon_of_another():
-            pytest.skip(f"{CODEX_DAEMON} is another user's, and Codex accepts only its own: remove that folder.")
+            pytest.skip(
+                f"{CODEX_DAEMON} is another user's, and Codex accepts only its own: remove that folder."
+            )
         one = RunAgent(RECIPES[name], tmp_path)
         one.keyturn_home = str(server.home.root)
         one.words = WORDS.get(name, ())
