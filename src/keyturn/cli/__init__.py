@@ -156,16 +156,24 @@ def _run(args: list[str]) -> int:
     except click.ClickException as error:
         return _failed(_usage(error, args), args, json=JSON_WANTED.get() or "--json" in _own(args))
     except BrokenPipeError:
-        # Whoever read the output has enough. The interpreter's last flush must not complain about it either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _settle_output()  # whoever read the output has enough
         return ExitCode.DONE
     except KeyturnError as error:
         return _failed(error, args)
     except Exception as error:  # the last boundary: a traceback helps nobody at 3 a.m.
         if os.environ.get("KEYTURN_DEBUG"):
             raise
+        _settle_output()
         return _failed(_unforeseen(error), args)
     return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _settle_output() -> None:
+    """What can't be written now can't be written by the interpreter's last flush either: let that one be silent."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(error: KeyturnError, args: list[str], *, json: bool | None = None) -> int:
