@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -42,10 +43,25 @@ def exposition(service: Keyturn) -> bytes:
     return generate_latest(REGISTRY)
 
 
+@cache
+def _actions(kind: str, verdict: str) -> Counter:
+    return ACTIONS.labels(kind, verdict)
+
+
+@cache
+def _seconds(kind: str) -> Histogram:
+    return SECONDS.labels(kind)
+
+
+def observe(kind: str, seconds: float) -> None:
+    """How long one action took from its proposal to its recorded decision."""
+    _seconds(kind).observe(seconds)
+
+
 def landed(entry: Entry) -> None:
     """Count what was recorded."""
     if entry.type == "action.decided":
-        ACTIONS.labels(entry.fields["kind"], entry.fields["verdict"]).inc()
+        _actions(entry.fields["kind"], entry.fields["verdict"]).inc()
     elif entry.type == "approval.given":
         DECISIONS.labels(entry.fields["choice"]).inc()
 

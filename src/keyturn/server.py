@@ -64,7 +64,7 @@ def open_service(home: Home, settings: Settings) -> Keyturn:
         settings,
         protected=tuple({str(home.root), str(home.root.resolve())}),
     )
-    core.observe = lambda kind, seconds: metrics.SECONDS.labels(kind).observe(seconds)
+    core.observe = metrics.observe
     return Keyturn(core)
 
 

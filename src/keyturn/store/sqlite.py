@@ -32,8 +32,8 @@ VERSION = 1
 BUSY_MS = 5_000
 PAGE = 512
 """Rows fetched at once by the streaming reads."""
-GROUP = 8
-"""Rows inserted by one statement, where there are so many."""
+GROUP = 64
+"""Most rows inserted by one statement."""
 KEPT = 512
 """Rows collected before they are inserted, so that a rebuild of millions needs no memory for all."""
 WAL_PAGES = 2_000
@@ -349,21 +349,22 @@ class SqliteStore:
 
 
 def _insert(connection: sqlite3.Connection, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Run the named insert for all *rows*, `GROUP` of them in one statement.
+    """Run the named insert for all *rows*, many to a statement: 64, 32, 16 … so that few statements have to be prepared.
 
     Every statement gives up the interpreter, and with a busy server getting it back costs more than the insert.
     """
-    whole = len(rows) - len(rows) % GROUP
-    for at in range(0, whole, GROUP):
-        connection.execute(_grouped(name), tuple(chain.from_iterable(rows[at : at + GROUP])))
-    connection.executemany(_SQL[name], rows[whole:])
+    at = 0
+    while at < len(rows):
+        size = min(GROUP, 1 << ((len(rows) - at).bit_length() - 1))
+        connection.execute(_grouped(name, size), tuple(chain.from_iterable(rows[at : at + size])))
+        at += size
 
 
 @cache
-def _grouped(name: str) -> str:
-    """The named insert with `GROUP` tuples of values instead of one."""
+def _grouped(name: str, size: int) -> str:
+    """The named insert with *size* tuples of values instead of one."""
     head, values_, rest = re.split(r"(?<= values )(\([?, ]+\))", _SQL[name], maxsplit=1)
-    return head + ", ".join([values_] * GROUP) + rest
+    return head + ", ".join([values_] * size) + rest
 
 
 def _entry_values(entry: StoredEntry) -> tuple[Any, ...]:
