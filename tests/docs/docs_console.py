@@ -145,7 +145,7 @@ class Reader:
 
     def _open(self, block: Block) -> None:
         (one,) = block.said
-        terminal = Terminal(self._shell(one.command), self.environment)
+        terminal = Terminal(self._shell(one.command, leaves=False), self.environment)
         self.terminals[block.name] = terminal
         if one.lines:
             self.compare(one, terminal.until(pattern(one.lines)))
@@ -166,14 +166,15 @@ class Reader:
         )
         return done.stdout
 
-    def _shell(self, command: str) -> str:
+    def _shell(self, command: str, *, leaves: bool = True) -> str:
+        """*command* where the last one left off. Another terminal *leaves* nothing: its variables are its own."""
         for token, value in self.remembered.items():
             command = command.replace(token, value)
         here, state = self.home / ".tour-folder", self.home / ".tour-variables"
         before = (
             f'[ -e "{state}" ] && source "{state}"; cd "$(cat "{here}" 2>/dev/null || echo "{self.home}")"'
         )
-        after = f'pwd > "{here}"; export -p > "{state}"'
+        after = f'pwd > "{here}"; export -p > "{state}"' if leaves else ""
         return f"{before}\n{command}\n{after}"
 
     def compare(self, one: Said, printed: str) -> None:
