@@ -18,7 +18,7 @@ _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
-_ABSOLUTE = re.compile(r"(?<![\w.])/(?:work|root/(?!\.ssh)|tmp/kt)\b")
+_ABSOLUTE = re.compile(r"(?<![\w.])/(?:root/(?!\.ssh)|mnt/)\w+")
 QUOTES = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2032\u2033"
 
 
@@ -96,7 +96,7 @@ def test_a_broken_link_is_caught() -> None:
 
 
 def test_what_does_not_belong_is_caught() -> None:
-    assert out_of_place("It\u2019s in /work/main\u200b.") == ["U+2019", "U+200B", "/work"]
+    assert out_of_place("It\u2019s in /mnt/main\u200b.") == ["U+2019", "U+200B", "/mnt/main"]
     assert out_of_place("Straight 'quotes' and \u00b7 \u2192 \u2026 are fine.") == []
 
 
