@@ -214,7 +214,8 @@ class Step(Struct, frozen=True):
 
     `program` is the name that rules use (`git`, `ls`; a tool's `server/tool`; an edit's operation);
     `subcommand` the dispatching words (`push`, `remote add`); `argv` every word as it would reach the program;
-    `options` the option names used, long form where known; `span` the bytes it comes from.
+    `options` the option names used, long form where known; `span` the bytes it comes from; `code` the absolute paths
+    of files whose content it would run, which a gate digests into the action (promise 4).
     """
 
     program: str
@@ -224,6 +225,7 @@ class Step(Struct, frozen=True):
     effects: tuple[Effect, ...] = ()
     complete: bool = True
     span: tuple[int, int] = (0, 0)
+    code: tuple[str, ...] = ()
 
 
 class Reading(Struct, frozen=True):

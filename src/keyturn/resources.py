@@ -48,11 +48,26 @@ class Label(Struct, frozen=True):
     hosts: tuple[str, ...] = ()
 
 
+class CodeFile(Struct, frozen=True):
+    """A file that a command would run, as the gate found it under the absolute name `path`.
+
+    `digest` is `sha256:<hex>` of its bytes, empty with a `why` where they can't be had (`missing`: there is none).
+    `text` is the whole content of a text that may be read in place of the command; None where it is only digested.
+    """
+
+    path: str
+    digest: str = ""
+    text: str | None = None
+    why: str = ""
+    missing: bool = False
+
+
 class Surroundings(Struct, frozen=True):
     """What a reader may know beside the content: folders and labels. Everything absolute, no trailing slash.
 
     `protected` are paths that belong to Keyturn itself (its home, the client configuration that wires its gates).
     `links` are paths and patterns that the gate saw lead elsewhere through symbolic links: (as named, where it leads).
+    `contents` are the files that the command would run, as the gate found them; None where nobody looked.
     """
 
     cwd: str = "/"
@@ -61,6 +76,7 @@ class Surroundings(Struct, frozen=True):
     protected: tuple[str, ...] = ()
     labels: tuple[Label, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    contents: tuple[CodeFile, ...] | None = None
 
 
 _SYSTEM = (

@@ -6,6 +6,9 @@ with `complete=False` and says which bytes and why (promise 2).
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from keyturn import canonical
 from keyturn.actions import Content, FileEdit, HttpRequest, Reading, Shell, ToolCall, Unread, content_kind
 from keyturn.readers.cache import ReadingCache
 from keyturn.readers.files import read_file
@@ -52,9 +55,24 @@ def known(content: Content, around: Surroundings) -> Reading | None:
     return _SEEN.known(content, around)
 
 
+def code_files(reading: Reading) -> tuple[str, ...]:
+    """Absolute paths of the files that would be run: a gate looks into them and gives them as `Surroundings.contents`."""
+    return tuple(dict.fromkeys(path for step in reading.steps for path in step.code))
+
+
+def vouched(around: Surroundings, executes: dict[str, str]) -> Surroundings:
+    """*around* without contents that *executes*, and so the action's digest, doesn't cover (promise 4)."""
+    for file in around.contents or ():
+        told = "" if file.text is None else canonical.digest_bytes(file.text.encode("utf-8", "surrogatepass"))
+        if executes.get(file.path, "") != file.digest or told not in ("", file.digest):
+            return replace(around, contents=None)
+    return around
+
+
 __all__ = [
     "READER_FAILED",
     "ReadingCache",
+    "code_files",
     "known",
     "read",
     "read_afresh",
@@ -62,4 +80,5 @@ __all__ = [
     "read_http",
     "read_shell",
     "read_tool",
+    "vouched",
 ]

@@ -21,6 +21,10 @@ MAX_KEY_BYTES = 16_384
 _ENCODER = msgspec.msgpack.Encoder()
 
 
+def _texts(around: Surroundings) -> int:
+    return sum(len(file.text or "") for file in around.contents or ())
+
+
 class ReadingCache:
     """A bounded map from (content, surroundings) to reading; the least recently used goes first. Thread-safe.
 
@@ -41,7 +45,7 @@ class ReadingCache:
             key = (_ENCODER.encode(content), around)
         except (TypeError, ValueError, OverflowError, RecursionError, UnicodeError):
             return self._read(content, around)
-        if len(key[0]) > MAX_KEY_BYTES:
+        if len(key[0]) + _texts(around) > MAX_KEY_BYTES:
             return self._read(content, around)
         with self._lock:
             known = self._kept.get(key)

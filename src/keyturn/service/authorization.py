@@ -57,7 +57,10 @@ async def _authorize(core: Core, action: Action, around: Surroundings, *, consum
     policy = core.workspaces.tightened(active, around.workspace)
     digest = action_digest(action, policy.digest)
     around = msgspec.structs.replace(
-        around, labels=policy.labels, protected=(*around.protected, *core.protected), cwd=action.cwd
+        readers.vouched(around, action.executes),
+        labels=policy.labels,
+        protected=(*around.protected, *core.protected),
+        cwd=action.cwd,
     )
     reading = readers.known(action.content, around)
     if reading is None:

@@ -27,9 +27,9 @@ from keyturn.actions import (
 )
 from keyturn.errors import KeyturnError
 from keyturn.gates.hooks import files, speech
+from keyturn.gates.hooks.contents import Looked, looked_into
 from keyturn.gates.hooks.dialects import DIALECTS, Dialect
 from keyturn.gates.hooks.edits import filled
-from keyturn.gates.hooks.links import followed
 from keyturn.gates.hooks.model import HookEvent, HookVerdict, Proposal
 from keyturn.gates.hooks.payload import HookMalformed
 from keyturn.gates.hooks.places import Place
@@ -88,9 +88,8 @@ class Authorization:
 
     async def _allowed(self, asking: Asking) -> tuple[Allowed, ...]:
         single = len(asking.event.proposals) == 1
-        actions = await self._actions(asking)
-        around = await _around(asking, actions[0])
-        outcomes = [await self._service.authorize(action, around, consume=single) for action in actions]
+        looked = await self._looked(asking)
+        outcomes = [await self._service.authorize(one.action, one.around, consume=single) for one in looked]
         for outcome in outcomes:
             if outcome.verdict == "refuse":
                 raise Denied(speech.refused(outcome.words))
@@ -98,13 +97,12 @@ class Authorization:
             for outcome in outcomes:
                 if outcome.verdict == "hold":
                     await self._approved(asking, outcome)
-            actions = await self._actions(asking)
-            around = await _around(asking, actions[0])
+            looked = await self._looked(asking)
             outcomes = [
-                await self._again(asking, action, outcome, around, consume=single)
-                for action, outcome in zip(actions, outcomes, strict=True)
+                await self._again(asking, one.action, outcome, one.around, consume=single)
+                for one, outcome in zip(looked, outcomes, strict=True)
             ]
-        allowed = tuple(_allowed(a, o) for a, o in zip(actions, outcomes, strict=True))
+        allowed = tuple(_allowed(one.action, o) for one, o in zip(looked, outcomes, strict=True))
         if not single:
             await self._use(asking, outcomes)
         return allowed
@@ -154,6 +152,17 @@ class Authorization:
                 )
             raise
 
+    async def _looked(self, asking: Asking) -> list[Looked]:
+        """The actions as they are now, with the files that they would run digested into them."""
+        found = []
+        for action in await self._actions(asking):
+            around = replace(asking.run.around, cwd=action.cwd)
+            if isinstance(action.content, Shell):
+                found.append(await asyncio.to_thread(looked_into, action, around, asking.uid))
+            else:
+                found.append(Looked(action, around))
+        return found
+
     async def _actions(self, asking: Asking) -> list[Action]:
         event, run = asking.event, asking.run
         contents = await resolved(event.proposals, asking.uid)
@@ -179,12 +188,6 @@ class Authorization:
             )
             for number, content in enumerate(contents)
         ]
-
-
-async def _around(asking: Asking, action: Action) -> Surroundings:
-    """Where *action* would run, with the links that its paths go through now."""
-    around = replace(asking.run.around, cwd=action.cwd)
-    return await asyncio.to_thread(followed, action, around) if isinstance(action.content, Shell) else around
 
 
 def _chain(run: Run, session: str, event: HookEvent) -> tuple[str, ...]:

@@ -24,12 +24,12 @@ def _opened(path: str, uid: int) -> Iterator[tuple[int, os.stat_result] | None]:
         return
     try:
         status = os.fstat(descriptor)
-        yield (descriptor, status) if stat.S_ISREG(status.st_mode) and _may_read(status, uid) else None
+        yield (descriptor, status) if stat.S_ISREG(status.st_mode) and may_read(status, uid) else None
     finally:
         os.close(descriptor)
 
 
-def _may_read(status: os.stat_result, uid: int) -> bool:
+def may_read(status: os.stat_result, uid: int) -> bool:
     """Whether user *uid* can be expected to read it: the server must not read for somebody what they may not."""
     return uid in (0, os.geteuid(), status.st_uid) or bool(status.st_mode & stat.S_IROTH)
 

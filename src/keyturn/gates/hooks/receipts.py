@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from keyturn.actions import FileEdit, Shell, action_digest
 from keyturn.canonical import digest_bytes
 from keyturn.gates.hooks import files
+from keyturn.gates.hooks.contents import changed
 from keyturn.gates.hooks.model import HookEvent
 from keyturn.gates.hooks.runs import Allowed
 from keyturn.service.model import Receipt
@@ -56,10 +57,12 @@ def _ran(event: HookEvent, number: int, one: Allowed, uid: int) -> tuple[str | N
     said = event.proposals[number].content
     if isinstance(content, FileEdit):
         return _file(content, one, uid)
-    if said == content:
-        return one.digest, ""
-    if isinstance(content, Shell) and isinstance(said, Shell) and said.script == one.canonical:
-        return one.digest, "it ran in its re-emitted form"
+    reemitted = isinstance(content, Shell) and isinstance(said, Shell) and said.script == one.canonical
+    if said == content or reemitted:
+        moved = changed(one.action.executes, uid)
+        if moved:
+            return None, f"it ran {moved[0]}, which is no longer what was read: which bytes ran can't be told"
+        return one.digest, "" if said == content else "it ran in its re-emitted form"
     return action_digest(
         replace(one.action, content=said), one.policy
     ), "the client ran something else than was allowed"

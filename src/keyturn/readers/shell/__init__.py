@@ -6,6 +6,7 @@ from keyturn.actions import Reading, Shell, Unread
 from keyturn.readers.sentence import sentence
 from keyturn.readers.shell.analysis import Walk
 from keyturn.readers.shell.calls import Scene
+from keyturn.readers.shell.content import Trust, rewritten
 from keyturn.readers.shell.emission import emit
 from keyturn.readers.shell.script import understand
 from keyturn.resources import Surroundings
@@ -17,9 +18,13 @@ def read_shell(script: str | Shell, around: Surroundings) -> Reading:
     tree = understand(content.script, content.dialect)
     if isinstance(tree, Unread):
         return _unread(tree)
+    scene = Scene(around, frozenset({around.cwd or "/"}))
     walk = Walk()
     try:
-        walk.sequence(tree, Scene(around, frozenset({around.cwd or "/"})))
+        walk.sequence(tree, scene)
+        if rewritten(walk.trust, walk.steps, around):
+            walk = Walk(Trust(doubted=True))
+            walk.sequence(tree, scene)
         canonical = emit(tree)
     except RecursionError:
         size = len(content.script.encode())

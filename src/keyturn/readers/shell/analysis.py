@@ -15,6 +15,7 @@ from keyturn.readers.http import OddUrl, url_effects
 from keyturn.readers.shell.arguments import MAX_ALTERNATIVES, argument, is_safe_value, variables_in
 from keyturn.readers.shell.calls import Argument, Call, Scene
 from keyturn.readers.shell.commands import work_out
+from keyturn.readers.shell.content import Trust, follow
 from keyturn.readers.shell.scope import after, assigned, without
 from keyturn.readers.shell.syntax import (
     Binary,
@@ -49,7 +50,8 @@ Folders = frozenset[str | None]
 class Walk:
     """One walk over one script; `steps` and `unread` grow in source order."""
 
-    def __init__(self) -> None:
+    def __init__(self, trust: Trust | None = None) -> None:
+        self.trust = trust or Trust()
         self.steps: list[Step] = []
         self.unread: list[Unread] = []
         self._base: Span | None = None
@@ -228,13 +230,22 @@ class Walk:
             return scene.folders
         call = work_out(words, scene, span)
         call.effects += extra or []
+        inner = follow(call, self.trust, self._inner)
         self._step(call, tuple(word.text for word in words))
+        for step in inner:
+            self._add(step)
         deeper = replace(scene, depth=scene.depth + 1)
         for nested, where in call.nested:
             self.command(nested, replace(where, depth=deeper.depth), span)
         for script, dialect, at in call.scripts:
             self._script(script, dialect, at, replace(call.scene, depth=deeper.depth))
         return call.moves if call.moves is not None else scene.folders
+
+    def _inner(self, script: str, dialect: str, call: Call, trust: Trust) -> tuple[list[Step], bool]:
+        """The steps of a *script* that *call* takes out of a file, and whether all of it is understood."""
+        walk = Walk(trust)
+        walk._script(script, dialect, self._span(call.span), replace(call.scene, depth=call.scene.depth + 1))
+        return walk.steps, not walk.unread and all(step.complete for step in walk.steps)
 
     def _script(self, script: str, dialect: str, span: Span, scene: Scene) -> None:
         """A script given as text to `sh -c`: read like the outer one; its spans are the text's."""
@@ -324,6 +335,7 @@ class Walk:
                 tuple(dict.fromkeys(call.effects)),
                 not call.problems,
                 call.span,
+                tuple(dict.fromkeys(call.code_paths)),
             )
         )
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from keyturn.actions import Effect, Verb
 from keyturn.readers.paths import climbing, path_effects, sure, unknown_path
 from keyturn.readers.shell.syntax import Span
-from keyturn.resources import Surroundings, zone
+from keyturn.resources import Surroundings, absolute, zone
 
 MAX_FOLDERS = 8
 """Most folders that a script may be in at one point; beyond that the folder counts as unknown."""
@@ -66,6 +66,19 @@ class Problem(Struct, frozen=True):
     span: Span
 
 
+class CodeUse(Struct, frozen=True):
+    """A file that a command runs: `shown` as it is written, `paths` where it may lie, `language` how it is read.
+
+    `bash` and `posix` are shells that read the file whatever it says; `shebang` lets its first line choose;
+    `other` is digested only. `make` and `package` are found by name in one of `paths`, the first that is there.
+    """
+
+    shown: str
+    paths: tuple[str, ...]
+    language: str = "other"
+    names: tuple[str, ...] = ()
+
+
 class Call(Struct):
     """What one command would do, as it is worked out. `nested` are commands that it runs in turn."""
 
@@ -79,6 +92,9 @@ class Call(Struct):
     nested: list[tuple[list[Argument], Scene]] = []
     scripts: list[tuple[str, str, Span]] = []
     moves: frozenset[str | None] | None = None
+    files: list[CodeUse] = []
+    operands: list[Argument] = []
+    code_paths: list[str] = []
 
     def refuse(self, why: str, span: Span | None = None) -> None:
         """Note that the command is not understood."""
@@ -117,8 +133,10 @@ class Call(Struct):
             if where != "workspace":
                 self.add(verb, what, where)
 
-    def code(self, argument: Argument) -> None:
+    def code(self, argument: Argument, language: str = "other") -> None:
         """Note that the file *argument* is run. Code out of a pipe or descriptor can't be looked at."""
+        if argument.known and not argument.text.startswith(("/dev/", "/proc/")):
+            self.files.append(CodeUse(argument.text, self.places(argument.text), language))
         self.add("executes", argument.text, "code")
         before = len(self.effects)
         self.path("reads", argument)
@@ -129,6 +147,16 @@ class Call(Struct):
             self.refuse("Code that is only known when it runs", argument.span)
         elif argument.text == "-" or argument.text.startswith(("/dev/", "/proc/")):
             self.refuse("Code that comes from a pipe or a descriptor", argument.span)
+
+    def places(self, text: str) -> tuple[str, ...]:
+        """Where the file called *text* may lie, by absolute names; empty when the folder isn't known."""
+        around = self.scene.around
+        found: list[str] = []
+        for folder in sorted(self.scene.folders, key=str):
+            if text.startswith("/") or folder is not None:
+                whole = text if text.startswith("/") else f"{folder}/{text}"
+                found.append(absolute(whole, around) if sure(text, folder, around) else whole)
+        return tuple(dict.fromkeys(found))
 
     def nest(self, words: list[Argument], scene: Scene | None = None) -> None:
         """Note that *words* run as a command."""

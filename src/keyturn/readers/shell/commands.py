@@ -80,7 +80,7 @@ def work_out(words: list[Argument], scene: Scene, span: Span) -> Call:
 def _by_path(first: Argument, arguments: list[Argument], scene: Scene, span: Span) -> Call:
     """A program given by its path: code that lies there."""
     call = Call(first.text, scene, span)
-    call.code(first)
+    call.code(first, "shebang")
     if not arguments_are_plain(arguments):
         call.refuse("A program outside the system's folders with words that are only known when it runs")
     return call

@@ -33,6 +33,7 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
             if argument.many or (not argument.known and argument.may_be_option):
                 call.path("reads", argument)
     words = read_words(grammar, arguments, call)
+    call.operands = words.operands
     for given in words.given:
         if any(clause.action == "enters" for clause in given.option.clauses) and given.value:
             enter(given.value, call)

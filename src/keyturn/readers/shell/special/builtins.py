@@ -58,7 +58,7 @@ def source(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     if not arguments or not arguments[0].known or "/" not in arguments[0].text:
         call.refuse("A file to source that is looked up along PATH or only known when it runs")
         return
-    call.code(arguments[0])
+    call.code(arguments[0], "bash")
     call.add("configures", "the shell that runs what follows", "code")
 
 

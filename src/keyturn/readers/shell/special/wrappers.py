@@ -103,7 +103,7 @@ def shell(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     ):
         call.refuse("A shell whose script comes from standard input")
     else:
-        call.code(words.operands[0])
+        call.code(words.operands[0], _DIALECTS.get(call.program, "other"))
 
 
 def _text(words: Words, call: Call) -> None:
