@@ -68,6 +68,7 @@ class Surroundings(Struct, frozen=True):
     `protected` are paths that belong to Keyturn itself (its home, the client configuration that wires its gates).
     `links` are paths and patterns that the gate saw lead elsewhere through symbolic links: (as named, where it leads).
     `contents` are the files that the command would run, as the gate found them; None where nobody looked.
+    `fresh` says that each command gets a shell of its own: what an earlier one set is not there any more.
     """
 
     cwd: str = "/"
@@ -77,6 +78,7 @@ class Surroundings(Struct, frozen=True):
     labels: tuple[Label, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     contents: tuple[CodeFile, ...] | None = None
+    fresh: bool = False
 
 
 _SYSTEM = (

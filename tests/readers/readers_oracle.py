@@ -56,8 +56,12 @@ def unquoted(entry: str) -> list[str]:
 
 
 def is_among(argv: list[str], reading: Reading) -> bool:
-    """Whether some step of *reading* stands for *argv*; words only known at run time stand for any number of words."""
-    return any(_stands_for(list(step.argv), argv) for step in reading.steps)
+    """Whether some step of *reading* stands for *argv*; words only known at run time stand for any number of words.
+
+    A reading that says it may run anything covers every command.
+    """
+    anything = any(effect.key == "executes:unknown" for effect in reading.effects)
+    return anything or any(_stands_for(list(step.argv), argv) for step in reading.steps)
 
 
 def _stands_for(shown: list[str], argv: list[str]) -> bool:

@@ -10,6 +10,8 @@ import pytest
 from readers_cases import AROUND
 
 from keyturn.readers import read_shell
+from keyturn.readers.shell.calls import Call, Scene
+from keyturn.readers.shell.ceiling import widest
 from keyturn.readers.shell.grammar import BadGrammar, Grammar, load, programs
 from keyturn.readers.shell.special import SPECIALS
 
@@ -50,13 +52,25 @@ def test_a_description_with_a_mistake_is_refused_by_name(text: str, complaint: s
         load(text, "x.toml")
 
 
-def test_no_text_reader_can_be_made_to_act_by_a_word_made_at_run_time() -> None:
-    """Only programs none of whose options act may take words that are not known."""
+def test_a_word_made_at_run_time_brings_in_all_that_the_program_could_do() -> None:
+    """It may turn out to be any option: the effects then are a superset of what any option does."""
     for name, grammar in programs().items():
-        reading = read_shell(f'{name} "$x"', AROUND)
-        if reading.complete and not grammar.harmless:
-            acting = {effect.verb for effect in reading.effects} - {"reads", "connects"}
-            assert grammar.special or acting == set(), (name, acting)
+        reading = read_shell(f'x=$(ls); {name} "$x"', AROUND)
+        if reading.complete and not grammar.harmless and not grammar.special:
+            most = Call(name, Scene(AROUND, frozenset({"/"})), (0, 0))
+            widest(grammar, most)
+            assert {e.key for e in most.effects} <= {e.key for e in reading.effects}, name
+
+
+def test_the_widest_reading_has_every_acting_option() -> None:
+    """A negative control: a program without its acting options has a narrower one."""
+    full, narrow = load("[a]\nabout='x'\noptions='-o FILE  writes'\n[b]\nabout='x'", "x.toml").values()
+    effects = []
+    for grammar in (full, narrow):
+        call = Call("a", Scene(AROUND, frozenset({"/"})), (0, 0))
+        widest(grammar, call)
+        effects.append({effect.key for effect in call.effects})
+    assert effects == [{"writes:unknown"}, set()]
 
 
 def test_an_option_that_is_not_described_is_not_understood() -> None:

@@ -137,6 +137,7 @@ class DryRun:
             home=home,
             protected=self._protected,
             labels=self.policy.labels,
+            fresh=True,
         )
 
     def _content(self, value: Any) -> Content:

@@ -246,12 +246,24 @@ def _pattern_meets(components: list[str], wanted: str) -> bool:
         return False
     if "/" not in wanted:
         return any(_is_wild(part) and set(part) != {"*"} and may_match(part, wanted) for part in components)
+    if wanted.startswith("/") and not _beginnings_meet(components, wanted.split("/")[1:]):
+        return False
     spans = range(len(components) - len(pieces) + 1)
     return any(
         all(may_match(part, piece) for part, piece in zip(components[at:], pieces, strict=False))
         and not all(set(part) == {"*"} for part in components[at : at + len(pieces)])
         for at in spans
     )
+
+
+def _beginnings_meet(components: list[str], pieces: list[str]) -> bool:
+    """Whether both may name one path as far as their first `**`: an absolute pattern begins at the disk's root."""
+    for part, piece in zip(components, pieces, strict=False):
+        if "**" in (part, piece):
+            return True
+        if not may_match(part, piece):
+            return False
+    return True
 
 
 @lru_cache(maxsize=16_384)

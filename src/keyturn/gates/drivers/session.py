@@ -57,7 +57,9 @@ class DrivenSession:
         self._cwd = os.path.realpath(cwd)
         self._run = Run("")
         self._run.place = place = places.Place(home, places.workspace(cwd, home))
-        self._run.around = Surroundings(workspace=place.workspace, home=home, protected=wiring(place))
+        self._run.around = Surroundings(
+            workspace=place.workspace, home=home, protected=wiring(place), fresh=self._dialect.fresh_shell
+        )
         self._run.parents = parents
         self._verdicts: dict[str, asyncio.Task[Verdict]] = {}
         self._allowed: dict[str, list[tuple[tuple[Proposal, ...], tuple[Allowed, ...]]]] = {}

@@ -105,7 +105,10 @@ class HookDesk:
     async def _open(self, dialect: Dialect, run: Run, event: HookEvent, peer: Peer) -> None:
         run.place = await asyncio.to_thread(places.place, peer.pid, peer.uid, event.cwd, dialect.in_process)
         run.around = Surroundings(
-            workspace=run.place.workspace, home=run.place.home, protected=wiring(run.place)
+            workspace=run.place.workspace,
+            home=run.place.home,
+            protected=wiring(run.place),
+            fresh=dialect.fresh_shell,
         )
         run.parents = self._settings.parents_of_pids(run.place.pids)
         person = self._settings.person_of_uid(peer.uid)

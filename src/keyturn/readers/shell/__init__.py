@@ -8,6 +8,7 @@ from keyturn.readers.shell.analysis import Walk
 from keyturn.readers.shell.calls import Scene
 from keyturn.readers.shell.content import Trust, rewritten
 from keyturn.readers.shell.emission import emit
+from keyturn.readers.shell.inheritance import names_set
 from keyturn.readers.shell.script import understand
 from keyturn.resources import Surroundings
 
@@ -18,7 +19,8 @@ def read_shell(script: str | Shell, around: Surroundings) -> Reading:
     tree = understand(content.script, content.dialect)
     if isinstance(tree, Unread):
         return _unread(tree)
-    scene = Scene(around, frozenset({around.cwd or "/"}))
+    own = names_set(content.script) if around.fresh else None
+    scene = Scene(around, frozenset({around.cwd or "/"}), own=own)
     walk = Walk()
     try:
         walk.sequence(tree, scene)

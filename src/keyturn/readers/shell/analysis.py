@@ -16,6 +16,7 @@ from keyturn.readers.shell.arguments import MAX_ALTERNATIVES, argument, is_safe_
 from keyturn.readers.shell.calls import Argument, Call, Scene
 from keyturn.readers.shell.commands import work_out
 from keyturn.readers.shell.content import Trust, follow
+from keyturn.readers.shell.inheritance import within
 from keyturn.readers.shell.scope import after, assigned, without
 from keyturn.readers.shell.syntax import (
     Binary,
@@ -257,7 +258,7 @@ class Walk:
             if isinstance(tree, Unread):
                 self._refuse(tree.why, span)
             else:
-                self.sequence(tree, replace(scene, variables={}))
+                self.sequence(tree, replace(scene, variables={}, own=within(scene.own, script)))
         finally:
             self._base = outer
 

@@ -6,6 +6,7 @@ import re
 
 from keyturn.readers.shell.calls import Argument, Scene
 from keyturn.readers.shell.emission import Emission
+from keyturn.readers.shell.inheritance import POSITIONAL
 from keyturn.readers.shell.syntax import Glob, Home, Part, Substitution, Text, Variable, Word
 
 MAX_ALTERNATIVES = 24
@@ -33,7 +34,14 @@ def argument(word: Word, scene: Scene, bound: dict[str, str] | None = None) -> A
         prefix += part.value
     wild = all(isinstance(part, Text | Glob) for part in parts)
     many = wild or any(_splits(part) for part in parts)
-    return Argument(shown, word.span, known=False, prefix=prefix, wild=wild, many=many)
+    inherited = not wild and all(isinstance(part, Text) or _is_inherited(part, scene) for part in parts)
+    return Argument(shown, word.span, known=False, prefix=prefix, wild=wild, many=many, inherited=inherited)
+
+
+def _is_inherited(part: Part, scene: Scene) -> bool:
+    if not isinstance(part, Variable) or part.operator or scene.own is None:
+        return False
+    return part.name not in scene.own and (part.name in POSITIONAL or part.name[:1].isalpha())
 
 
 def variables_in(word: Word, scene: Scene) -> list[str]:

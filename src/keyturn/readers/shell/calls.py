@@ -21,7 +21,8 @@ class Argument(Struct, frozen=True):
 
     `known`: `text` is exactly that word. Otherwise `text` shows it, `prefix` is what it surely begins with;
     `wild` says that only names inside the folder of `text` can come of it; `many` that it may become any
-    number of words.
+    number of words; `inherited` that all that isn't known of it are variables which the script does not set
+    (see `inheritance`), so that no word of it begins with a dash.
     """
 
     text: str
@@ -30,13 +31,21 @@ class Argument(Struct, frozen=True):
     prefix: str = ""
     wild: bool = False
     many: bool = False
+    inherited: bool = False
 
     @property
     def may_be_option(self) -> bool:
         """Whether it might begin with a dash when it runs."""
         if self.known:
             return self.text.startswith("-") and self.text != "-"
+        if self.inherited and not self.prefix:
+            return False
         return not self.prefix or self.prefix.startswith("-")
+
+    @property
+    def may_bring_options(self) -> bool:
+        """Whether it may become several words, some of which begin with a dash."""
+        return self.many and not self.wild and not self.inherited
 
     def without(self, prefix: str) -> Argument:
         """The argument after its known beginning *prefix* (an option's attached value)."""
@@ -46,13 +55,17 @@ class Argument(Struct, frozen=True):
 
 
 class Scene(Struct, frozen=True):
-    """Where a command runs: `folders` are the possible working folders (None: unknown)."""
+    """Where a command runs: `folders` are the possible working folders (None: unknown).
+
+    `own` are the names that the script may set, or None if it may set any (see `inheritance`).
+    """
 
     around: Surroundings
     folders: frozenset[str | None]
     variables: Mapping[str, tuple[str, ...]] = {}
     depth: int = 0
     piped: bool = False
+    own: frozenset[str] | None = None
 
     def moved(self, folders: frozenset[str | None]) -> Scene:
         """The same scene in other folders."""

@@ -10,6 +10,7 @@ from keyturn.actions import Effect
 from keyturn.readers.http import OddUrl, url_effects
 from keyturn.readers.paths import sure
 from keyturn.readers.shell.calls import Argument, Call, Scene, join
+from keyturn.readers.shell.ceiling import widest
 from keyturn.readers.shell.grammar import Clause, FixedEffect, Grammar, Operand, fixed, programs
 from keyturn.readers.shell.invocation import Given, Words, read_words
 from keyturn.resources import absolute, host_labels, host_zone
@@ -25,9 +26,12 @@ _PACKED = re.compile(r"(?:[.]g?z|[-_]g?z|[.]t[ag]z|[.]Z)$", re.IGNORECASE)
 
 def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
     """Work out *arguments* under *grammar*: every option's and operand's effects are added to *call*."""
-    many = [a for a in arguments if a.many and not a.wild]
-    if many and not grammar.harmless and not _only_after_end(arguments):
-        call.refuse("A word that may become several words when it runs", many[0].span)
+    if (
+        not grammar.harmless
+        and any(a.may_bring_options for a in arguments)
+        and not _only_after_end(arguments)
+    ):
+        widest(grammar, call)
     if grammar.harmless and grammar.reads_files:
         for argument in arguments:
             if argument.many or (not argument.known and argument.may_be_option):
@@ -119,7 +123,7 @@ def _only_after_end(arguments: list[Argument]) -> bool:
     seen = False
     for argument in arguments:
         seen = seen or (argument.known and argument.text == "--")
-        if argument.many and not argument.wild and not seen:
+        if argument.may_bring_options and not seen:
             return False
     return True
 

@@ -11,6 +11,7 @@ import re
 from msgspec import Struct
 
 from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.ceiling import widest
 from keyturn.readers.shell.grammar import Grammar, Option
 
 _REMOTE = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._-]+):(.*)", re.DOTALL)
@@ -47,7 +48,7 @@ def read_words(grammar: Grammar, arguments: list[Argument], call: Call, stops: b
             break
         if not argument.known and argument.may_be_option:
             if not grammar.harmless:
-                call.refuse("A word that is only known when it runs could be an option", argument.span)
+                widest(grammar, call)
             words.operands.append(argument)
             continue
         if not argument.may_be_option:
@@ -93,7 +94,7 @@ def _long_option(
 ) -> int:
     name, equals, _ = text.partition("=")
     if not argument.known and not equals:
-        call.refuse("An option whose name is only known when it runs", argument.span)
+        widest(grammar, call)
         return at
     option = grammar.option(name)
     if option is None:
@@ -107,10 +108,11 @@ def _long_option(
             return at
         words.given.append(Given(option, argument.without(name + "=")))
         return at
-    return _with_value(option, takes, arguments, at, words, call, argument)
+    return _with_value(grammar, option, takes, arguments, at, words, call, argument)
 
 
 def _with_value(
+    grammar: Grammar,
     option: Option,
     takes: str,
     arguments: list[Argument],
@@ -126,8 +128,8 @@ def _with_value(
         call.refuse(f"The option {option.shown} lacks its value", argument.span)
         return at
     value = arguments[at]
-    if value.many and not option.harmless:
-        call.refuse("An option's value that may become several words", value.span)
+    if value.may_bring_options and not option.harmless:
+        widest(grammar, call)
     words.given.append(Given(option, value))
     return at + 1
 
@@ -152,7 +154,7 @@ def _cluster(
         if takes != "none" and rest:
             words.given.append(Given(option, argument.without(text[: index + 1])))
             return at
-        at = _with_value(option, takes, arguments, at, words, call, argument)
+        at = _with_value(grammar, option, takes, arguments, at, words, call, argument)
     if not argument.known:
-        call.refuse("Options that are only known when it runs", argument.span)
+        widest(grammar, call)
     return at

@@ -55,6 +55,7 @@ class Words:
         return [
             Word(_joined(literals.unquoted(raw, True, True, span)) or (Text(""),), span)
             for raw in literals.expand_braces(parts[0]["Value"], span)
+            if raw  # an empty choice alone is no word (bash(1) Word Splitting)
         ]
 
     def single(self, node: Node, assigned: bool = False) -> Word:

@@ -55,6 +55,7 @@ class Dialect(Struct, frozen=True):
     `transcript` says where that lies when the hook doesn't (given the event and the user's home).
     `loads` are the files that make the agent what it is, as glob patterns below the work folder or `~/`.
     `wiring` are the files and folders whose change would unhook the gate: policy knows them as Keyturn's own.
+    `fresh_shell`: each command gets a shell of its own, so what one sets is not there for the next.
     `in_process`: the client itself asks, not a process that it starts. `asks_again`: it asks twice about some calls.
     """
 
@@ -65,6 +66,7 @@ class Dialect(Struct, frozen=True):
     render: Callable[[HookEvent, HookVerdict], HookAnswer]
     unit: Literal["seconds", "milliseconds"] = "seconds"
     can_rewrite: bool = False
+    fresh_shell: bool = False
     grants: bool = False
     max_wait: float = LONGEST_WAIT
     holes: tuple[str, ...] = ()

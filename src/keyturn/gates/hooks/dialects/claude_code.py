@@ -233,6 +233,7 @@ def _calls(message: dict[str, Any], call: str | None) -> bool:
 
 
 DIALECT = Dialect(
+    fresh_shell=True,
     name=NAME,
     title="Claude Code",
     events=(

@@ -156,6 +156,7 @@ def _words(item: dict[str, Any]) -> list[str]:
 
 
 DIALECT = Dialect(
+    fresh_shell=True,
     name=NAME,
     title="Codex CLI",
     events=(

@@ -163,6 +163,7 @@ def reasoning(records: Sequence[dict[str, Any]], event: HookEvent) -> str | None
 
 
 DIALECT = Dialect(
+    fresh_shell=True,
     name=NAME,
     title="Gemini CLI",
     events=(

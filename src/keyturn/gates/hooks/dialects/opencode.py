@@ -137,6 +137,7 @@ def plugin(socket: str) -> str:
 
 
 DIALECT = Dialect(
+    fresh_shell=True,
     name=NAME,
     title="opencode",
     events=(

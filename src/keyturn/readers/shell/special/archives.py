@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.ceiling import anything
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import read_words
 from keyturn.readers.shell.special.wrappers import held
@@ -15,8 +16,8 @@ _MODES = {"-c": "create", "-x": "extract", "-t": "list", "-r": "append", "-u": "
 def tar(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     """Creates, lists or unpacks an archive. What is unpacked could be anything, hooks included."""
     words = read_words(grammar, _with_dashes(grammar, arguments, call), call)
-    if any(argument.many and not argument.wild for argument in arguments):
-        call.refuse("A word that may become several words when it runs")
+    if any(argument.may_bring_options for argument in arguments):
+        anything(call)
     modes = {_MODES[name] for given in words.given for name in given.option.names if name in _MODES}
     archives = [given.value for given in words.given if "-f" in given.option.names and given.value]
     if len(modes) != 1 or len(archives) > 1:

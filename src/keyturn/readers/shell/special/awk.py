@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.ceiling import anything
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import read_words
 
@@ -41,8 +42,8 @@ def awk(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     if why:
         call.refuse(why, program.span)
     for operand in operands:
-        if operand.many and not operand.wild:
-            call.refuse("A word that may become several words when it runs", operand.span)
+        if operand.may_bring_options:
+            anything(call)
         if operand.known and _ASSIGNMENT.fullmatch(operand.text):
             if re.match(r"ARG|PROCINFO", operand.text):
                 call.refuse("awk with a variable that names its files", operand.span)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from keyturn.readers.paths import unknown_path
 from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.ceiling import anything, widest
 from keyturn.readers.shell.effects import apply, entered
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import read_words
@@ -70,8 +72,10 @@ def printf(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     first = arguments[0]
     if first.known and first.text == "--":
         return
-    if first.may_be_option:
-        call.refuse("printf with an option or a format that is only known when it runs", first.span)
+    if first.known and first.may_be_option:
+        call.refuse("printf with an option", first.span)
+    elif first.may_be_option:
+        anything(call)
 
 
 def date(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
@@ -86,8 +90,9 @@ def chmod(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     """chmod(1): a mode, which may begin with a dash, then files."""
     mode_at = next((i for i, a in enumerate(arguments) if a.known and _MODE.fullmatch(a.text)), None)
     words = read_words(grammar, [a for i, a in enumerate(arguments) if i != mode_at], call)
-    if mode_at is None or any(a.many and not a.wild for a in arguments):
-        call.refuse("chmod with a mode or files that are not described")
+    if mode_at is None or any(a.may_bring_options for a in arguments):
+        widest(grammar, call)
+        call.effects += unknown_path("writes", "…")
         return
     if _SPECIAL_BITS.fullmatch(arguments[mode_at].text):
         call.add("grants", f"mode {arguments[mode_at].text}", "system")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.ceiling import anything
 from keyturn.readers.shell.conditions import FILE_TESTS, TEXT_TESTS
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.wordlist import words
@@ -21,7 +22,7 @@ def test(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
             return
         words.pop()
     if any(word.many for word in words):
-        call.refuse("A condition with a word that may become several words")
+        anything(call)
         return
     part: list[Argument] = []
     for word in words:

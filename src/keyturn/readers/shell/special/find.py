@@ -6,6 +6,7 @@ import re
 
 from keyturn.readers.paths import CONFIGURING_FOLDERS, CONFIGURING_NAMES, names_meet
 from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.ceiling import anything
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.wordlist import words
 
@@ -22,6 +23,8 @@ WITH_TEXT = words(
 WITH_FILE = frozenset({"-newer", "-anewer", "-cnewer", "-samefile"})
 WRITING = frozenset({"-fprint", "-fprint0", "-fls", "-fprintf"})
 RUNNING = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
+ACTING = WRITING | RUNNING | {"-delete", "-files0-from"}
+_GLOBAL = re.compile(r"-[HLPEXdsx]+|-O[0-3]|-D[a-z,]*")
 _NEWER = re.compile(r"-newer[aBcm][aBcmt]")
 _FOLLOWS = frozenset({"-L", "-H", "-follow"})
 
@@ -30,7 +33,7 @@ def find(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     """Reads below its starting points; `-delete`, `-exec` and `-fprint` act on what it finds there."""
     del grammar
     at = 0
-    while at < len(arguments) and arguments[at].known and re.fullmatch(r"-[HLP]|-O[0-3]", arguments[at].text):
+    while at < len(arguments) and arguments[at].known and _GLOBAL.fullmatch(arguments[at].text):
         call.options.append(arguments[at].text)
         at += 1
     roots: list[Argument] = []
@@ -40,15 +43,29 @@ def find(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     roots = roots or [Argument(".", call.span)]
     for root in roots:
         call.path("reads", root)
-        if root.many and not root.wild:
-            call.refuse("A starting point that may become several words", root.span)
+        if root.may_bring_options:
+            anything(call)
     _Expression(arguments[at:], roots, call).read()
 
 
 def _begins_expression(argument: Argument) -> bool:
     if not argument.known:
-        return argument.may_be_option
+        return argument.may_be_option and may_act(argument)
     return argument.text.startswith("-") or argument.text in ("(", ")", "!", ",")
+
+
+def may_act(argument: Argument) -> bool:
+    """Whether *argument*, once expanded, may hold a word that makes find do more than look.
+
+    What a pattern expands to fits the pattern; no file is called `-delete` that fits `*.txt`.
+    """
+    if argument.known:
+        return argument.text in ACTING
+    if argument.inherited and not argument.prefix:
+        return False
+    if argument.wild:
+        return any(names_meet(argument.text, action) for action in ACTING)
+    return True
 
 
 class _Expression:
@@ -68,9 +85,10 @@ class _Expression:
             word = self._words[self._at]
             self._at += 1
             if not word.known:
-                self._call.refuse(
-                    "A word that is only known when it runs could be an action of find", word.span
-                )
+                if may_act(word):
+                    anything(self._call)
+                else:
+                    self._call.path("reads", word)
                 continue
             self._primary(word)
         found = self._found()
@@ -101,8 +119,12 @@ class _Expression:
             self._deletes = True
         elif text in RUNNING:
             self._command(word)
-        else:
+        elif text.startswith("-"):
             self._call.refuse(f"find has no {text} that is described", word.span)
+        else:
+            self._call.path(
+                "reads", word
+            )  # find(1): paths must precede the expression; some versions take them
 
     def _value(self, word: Argument) -> Argument | None:
         if self._at >= len(self._words):
@@ -110,10 +132,8 @@ class _Expression:
             return None
         value = self._words[self._at]
         self._at += 1
-        if value.many:
-            self._call.refuse(
-                "A value that may become several words, one of which could be an action", value.span
-            )
+        if value.many and may_act(value):
+            anything(self._call)
         return value
 
     def _command(self, word: Argument) -> None:
@@ -125,10 +145,12 @@ class _Expression:
             if ends and (argument.text == ";" or (words and words[-1].text == "{}")):
                 self._commands.append((words, word.text.endswith("dir")))
                 return
-            if argument.many:
-                self._call.refuse("A word that may become several words inside -exec", argument.span)
+            if argument.may_bring_options:
+                anything(self._call)
             words.append(argument)
-        self._call.refuse(f"{word.text} without its end", word.span)
+        self._commands.append(
+            (words, word.text.endswith("dir"))
+        )  # find(1) stops with an error; read all the same
 
     def _found(self) -> list[Argument]:
         """What find may find: names below the starting points, narrowed by a single `-name` where there is one."""

@@ -10,6 +10,7 @@ import re
 from msgspec.structs import replace
 
 from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.ceiling import anything
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import read_words
 
@@ -52,8 +53,8 @@ def sed(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
 
 def _files(operands: list[Argument], in_place: bool, call: Call) -> None:
     for operand in operands:
-        if operand.many and not operand.wild:
-            call.refuse("A word that may become several words when it runs", operand.span)
+        if operand.may_bring_options:
+            anything(call)
         if not (operand.known and operand.text == "-"):
             call.path("reads", operand)
             if in_place:
@@ -68,7 +69,7 @@ def _check(scripts: list[Argument], call: Call) -> None:
         return
     for script in scripts:
         if not script.known:
-            call.refuse("A script for sed that is only known when it runs", script.span)
+            anything(call)
             return
     try:
         _Script("\n".join(script.text for script in scripts)).read()
