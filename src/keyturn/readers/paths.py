@@ -5,6 +5,7 @@ Purely textual (`keyturn.resources`); a path that isn't known until run time lie
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from itertools import pairwise
 
@@ -49,6 +50,10 @@ CONFIGURING_PAIRS = (
 )
 
 
+_SPLITS = re.compile(r"""[\s"'\\](?:/|\.\.)""")
+"""A name that programs which split lines into words (xargs) would take for two, the second one leading elsewhere."""
+
+
 def path_effects(verb: Verb, path: str, around: Surroundings, wild: bool = False) -> list[Effect]:
     """The effects of doing *verb* to *path* (absolute or relative to `around.cwd`).
 
@@ -63,6 +68,7 @@ def path_effects(verb: Verb, path: str, around: Surroundings, wild: bool = False
         where = zone(folder, around) if folder and not _too_high(folder, whole, around) else "unknown"
         labels = _wild_labels(whole, around)
         configures = _may_configure(whole, verb == "deletes" and folder != around.workspace)
+    configures = configures or _SPLITS.search(path) is not None
     effects = [Effect(verb, whole, where, labels)]
     if verb in ("writes", "deletes") and (configures or where == "keyturn"):
         effects.append(Effect("configures", whole, where, labels))

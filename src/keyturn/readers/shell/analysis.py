@@ -17,6 +17,7 @@ from keyturn.readers.shell.calls import Argument, Call, Scene
 from keyturn.readers.shell.commands import work_out
 from keyturn.readers.shell.content import Trust, follow
 from keyturn.readers.shell.inheritance import within
+from keyturn.readers.shell.names import mixes, passed_on, takes_input
 from keyturn.readers.shell.scope import after, assigned, without
 from keyturn.readers.shell.syntax import (
     Binary,
@@ -56,6 +57,7 @@ class Walk:
         self.steps: list[Step] = []
         self.unread: list[Unread] = []
         self._base: Span | None = None
+        self._lines: tuple[Argument, ...] | None = None
 
     # --- control flow: each method returns (folders if it succeeded, folders if it failed) -------------
 
@@ -71,12 +73,17 @@ class Walk:
     def statement(self, statement: Statement, scene: Scene) -> tuple[Folders, Folders]:
         """One statement with its redirections, `!` and `&`."""
         command = statement.command
+        if takes_input(statement.redirections):
+            scene = replace(scene, lines=None)
         if isinstance(command, Simple):
             succeeded, failed = self._simple(command, statement.redirections, scene)
         else:
             if statement.redirections:
                 self._redirections_alone(statement, scene)
             succeeded, failed = self._compound(statement, scene)
+        single = isinstance(command, Simple) or (isinstance(command, Binary) and command.operator == "|")
+        if not single or mixes(statement.redirections):
+            self._lines = None
         if statement.background:
             return scene.folders, scene.folders
         return (failed, succeeded) if statement.negated else (succeeded, failed)
@@ -103,8 +110,11 @@ class Walk:
 
     def _binary(self, command: Binary, scene: Scene) -> tuple[Folders, Folders]:
         if command.operator in ("|", "|&"):
+            self._lines = None
             self.statement(command.left, scene)
-            self.statement(command.right, replace(scene, piped=True))
+            lines = None if command.operator == "|&" else self._lines
+            self._lines = None
+            self.statement(command.right, replace(scene, piped=True, lines=lines))
             return scene.folders, scene.folders  # each side runs in a subshell
         succeeded, failed = self.statement(command.left, scene)
         if command.operator == "&&":
@@ -209,8 +219,11 @@ class Walk:
                 self._add(Step(name, shown, effects=tuple(effects), span=self._span(command.span)))
             return scene.folders, scene.folders
         succeeded: Folders = frozenset()
-        for words in self._alternatives(command.words, scene):
+        alternatives = self._alternatives(command.words, scene)
+        for words in alternatives:
             succeeded |= self.command(words, scene, self._span(command.span), effects)
+        if len(alternatives) > 1:
+            self._lines = None
         return succeeded, scene.folders
 
     def _alternatives(self, words: tuple[Word, ...], scene: Scene) -> list[list[Argument]]:
@@ -240,6 +253,8 @@ class Walk:
             self.command(nested, replace(where, depth=deeper.depth), span)
         for script, dialect, at in call.scripts:
             self._script(script, dialect, at, replace(call.scene, depth=deeper.depth))
+        quiet = not (call.nested or call.scripts or inner)
+        self._lines = passed_on(call) if quiet else None
         return call.moves if call.moves is not None else scene.folders
 
     def _inner(self, script: str, dialect: str, call: Call, trust: Trust) -> tuple[list[Step], bool]:

@@ -57,6 +57,7 @@ class Argument(Struct, frozen=True):
 class Scene(Struct, frozen=True):
     """Where a command runs: `folders` are the possible working folders (None: unknown).
 
+    `lines` are patterns that every line on standard input fits, None where nothing is known (see `names`).
     `own` are the names that the script may set, or None if it may set any (see `inheritance`).
     """
 
@@ -66,6 +67,7 @@ class Scene(Struct, frozen=True):
     depth: int = 0
     piped: bool = False
     own: frozenset[str] | None = None
+    lines: tuple[Argument, ...] | None = None
 
     def moved(self, folders: frozenset[str | None]) -> Scene:
         """The same scene in other folders."""
@@ -105,6 +107,7 @@ class Call(Struct):
     nested: list[tuple[list[Argument], Scene]] = []
     scripts: list[tuple[str, str, Span]] = []
     moves: frozenset[str | None] | None = None
+    prints: tuple[Argument, ...] | None = None
     files: list[CodeUse] = []
     operands: list[Argument] = []
     code_paths: list[str] = []

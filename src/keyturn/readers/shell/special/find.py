@@ -92,6 +92,7 @@ class _Expression:
                 continue
             self._primary(word)
         found = self._found()
+        self._call.prints = (*(root for root in self._roots if _may_be_found(root, found)), *found)
         if self._deletes:
             for name in found:
                 self._call.path("deletes", name)
@@ -203,6 +204,13 @@ class _Expression:
                 return Argument("{}", word.span, known=False, prefix="./")
             return Argument(f"{folder}/{name.text}", word.span, known=False, prefix="./", wild=True)
         return Argument(name.text, word.span, known=False, prefix=name.prefix, wild=name.wild)
+
+
+def _may_be_found(root: Argument, found: list[Argument]) -> bool:
+    """Whether a starting point may itself be among what is found, whose last name is narrowed."""
+    lasts = [name.text.rsplit("/", 1)[-1] for name in found]
+    own = root.text.rstrip("/").rsplit("/", 1)[-1] if root.known else "*"
+    return any(names_meet(last, own) for last in lasts)
 
 
 def _risky(pattern: str) -> bool:

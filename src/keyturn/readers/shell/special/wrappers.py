@@ -55,21 +55,31 @@ def xargs(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     held(words, call)
     marker = next((g.value for g in words.given if "-I" in g.option.names), None)
     operands = words.operands or [Argument("echo", call.span)]
-    if marker is None:
+    lines = call.scene.lines
+    if marker is None and lines is not None:
+        whole = any({"-0", "-d"} & set(given.option.names) for given in words.given)
+        pieces = () if whole else (Argument("./**/*", call.span, known=False, prefix="./", wild=True),)
+        for line in (*lines, *pieces):
+            call.nest([*operands, replace(line, span=call.span)])
+    elif marker is None:
         call.nest([*operands, Argument("…", call.span, known=False, many=True)])
     elif not marker.known or not marker.text:
         call.refuse("xargs with a marker that is only known when it runs", marker.span)
     else:
-        call.nest([operands[0], *(filled(operand, marker.text) for operand in operands[1:])])
+        patterns: tuple[Argument | None, ...] = (None,) if lines is None else lines
+        for pattern in patterns:
+            call.nest([operands[0], *(filled(operand, marker.text, pattern) for operand in operands[1:])])
         if operands[0].known and marker.text in operands[0].text:
             call.refuse("A command's name that comes from standard input", operands[0].span)
 
 
-def filled(operand: Argument, marker: str) -> Argument:
-    """*operand* with *marker* standing for a word that is only known when it runs."""
+def filled(operand: Argument, marker: str, line: Argument | None = None) -> Argument:
+    """*operand* with *marker* standing for *line*, or for a word that is only known when it runs."""
     text = operand.text if operand.known else operand.prefix
     if marker not in operand.text:
         return operand
+    if line is not None and operand.known and operand.text == marker:
+        return replace(line, span=operand.span)
     return replace(operand, known=False, wild=False, prefix=text.split(marker, 1)[0])
 
 

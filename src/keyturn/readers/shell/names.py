@@ -1,0 +1,65 @@
+"""Names that one command of a pipeline prints and the next one takes: `find src -name '*.py' | xargs grep x`.
+
+`Scene.lines` are patterns that every line on standard input fits, or None if nothing is known of it. find prints
+names below its starting points; filters that only pass whole lines on keep them.
+
+xargs splits at blanks unless told otherwise, so a name like `x /etc/passwd` would be two words. What
+makes such names is `configures` (see `paths`), so that an agent can't have them made unseen.
+"""
+
+from __future__ import annotations
+
+from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.syntax import Redirection, Text
+from keyturn.readers.shell.wordlist import words
+
+_GREP = words(
+    "--invert-match --ignore-case --extended-regexp --basic-regexp --fixed-strings --perl-regexp --word-regexp "
+    "--line-regexp --regexp --max-count --null-data --no-messages --text --color --colour --line-buffered"
+)
+FILTERS = {
+    "grep": _GREP,
+    "egrep": _GREP,
+    "fgrep": _GREP,
+    "sort": words(
+        "--reverse --unique --numeric-sort --human-numeric-sort --version-sort --zero-terminated --ignore-case"
+    ),
+    "head": words("--lines -NUM --zero-terminated"),
+    "tail": words("--lines -NUM +NUM --zero-terminated"),
+    "uniq": words("--zero-terminated --ignore-case --repeated --unique"),
+    "tac": words(""),
+    "cat": words(""),
+}
+"""Programs that pass on whole lines, with the options under which they do."""
+
+_SPEAKING = words("-printf -ls -exec -execdir -ok -okdir -help --help -version --version -D")
+"""Words of find that make it, or what it runs, print something other than names."""
+
+
+def passed_on(call: Call) -> tuple[Argument, ...] | None:
+    """What every line that *call* prints fits, or None."""
+    if call.program == "find":
+        return None if _SPEAKING & set(call.options) else call.prints
+    if call.program in FILTERS and call.scene.lines is not None:
+        reads = any(effect.verb == "reads" for effect in call.effects)
+        if not reads and not call.problems and set(call.options) <= FILTERS[call.program]:
+            return call.scene.lines
+    return None
+
+
+def takes_input(redirections: tuple[Redirection, ...]) -> bool:
+    """Whether standard input comes from somewhere else than the pipe."""
+    return any(redirection.operator.startswith("<") for redirection in redirections)
+
+
+def mixes(redirections: tuple[Redirection, ...]) -> bool:
+    """Whether something else than names may get into standard output: anything but errors thrown away."""
+    return any(
+        redirection.operator.startswith("<")
+        or not (redirection.fd == "2" and redirection.target is not None)
+        or redirection.target.parts != (Text("/dev/null"),)
+        for redirection in redirections
+    )
+
+
+__all__ = ["mixes", "passed_on", "takes_input"]
