@@ -44,6 +44,10 @@ test: build/stamps/dev browser agents ## Set up, check the code, run all tests w
 test-long: build/stamps/dev browser agents ## All tests, with property tests that search 30 times further
 	@KEYTURN_HYPOTHESIS=long $(BIN)/python -m pytest --timeout=3600 $(PYTEST_ARGS)
 
+.PHONY: test-differential
+test-differential: build/stamps/dev ## 10,000 generated commands: what they did beside what was read (ARGS="COUNT SEED")
+	@$(BIN)/python tests/readers/readers_differential.py $(ARGS)
+
 .PHONY: check
 check: build/stamps/dev lint ## Format, lint, types and import walls, without tests
 

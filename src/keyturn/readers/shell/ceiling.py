@@ -36,6 +36,7 @@ _OPERANDS: dict[str, tuple[Verb, ...]] = {
     "links": ("reads", "writes"),
     "unpacks": ("writes", "configures"),
     "packs": ("writes",),
+    "makes": ("writes",),
     "url": ("connects",),
     "sends": ("connects", "sends"),
     "remote": ("connects",),

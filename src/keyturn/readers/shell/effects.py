@@ -307,6 +307,8 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
         _into(operand, operands[:index], call)
     elif kind == "links":
         _link(operand, operands[-1], call)
+    elif kind == "makes":
+        _makes(operand, call)
     elif kind == "packs":
         _packs(operand, call)
     elif kind == "unpacks":
@@ -373,12 +375,14 @@ def _package(operand: Argument, call: Call) -> None:
 def _into(target: Argument, sources: list[Argument], call: Call) -> None:
     """The target of cp or mv: the file itself or, if it is a folder, the sources' names inside it."""
     call.path("writes", target)
+    _kept(target, call)
     for source in sources:
         if source.text.rstrip("/").rsplit("/", 1)[-1] in ("", ".", ".."):
             if any(effect.verb == "configures" for effect in _effects_of_writing(source, call)):
                 _unpack(target, call)  # `cp -r .git/. x`: the names are those inside the source
         else:
             call.path("writes", join(target, source))
+            _kept(join(target, source), call)
 
 
 def _effects_of_writing(argument: Argument, call: Call) -> list[Effect]:
@@ -405,9 +409,33 @@ def _link(operand: Argument, link: Argument, call: Call) -> None:
             call.path("writes", replace(operand, text=f"{base}/{operand.text}"))
 
 
+_SUFFIXES = {"bzip2": ".bz2", "bunzip2": ".bz2", "xz": ".xz", "unxz": ".xz", "zstd": ".zst", "unzstd": ".zst"}
+
+
+def _makes(template: Argument, call: Call) -> None:
+    """The template of mktemp(1): its run of X becomes letters."""
+    match = re.fullmatch(r"(.*?)X{3,}([^/X]*)", template.text)
+    if template.known and match:
+        name = f"{match.group(1)}*{match.group(2)}"
+        call.path("writes", replace(template, text=name, known=False, prefix=match.group(1), wild=True))
+    else:
+        call.path("writes", template)
+
+
+def _kept(target: Argument, call: Call) -> None:
+    """With `--backup`, what was called *target* stays under that name and an ending (cp(1), mv(1), ln(1), install(1))."""
+    if {"-b", "--backup", "-S", "--suffix"} & set(call.options):
+        endings = ("*",) if {"-S", "--suffix"} & set(call.options) else ("~", ".~*~")
+        for ending in endings:
+            wild = target.wild or ("*" in ending and target.known)
+            known = target.known and "*" not in ending
+            call.path("writes", replace(target, text=target.text + ending, known=known, wild=wild))
+
+
 def _packs(operand: Argument, call: Call) -> None:
-    """A file that gzip(1) replaces, and what it is called once it is unpacked."""
+    """A file that gzip(1) replaces, what it is called packed, and what it is called once it is unpacked."""
     call.path("writes", operand)
+    call.path("writes", replace(operand, text=operand.text + _SUFFIXES.get(call.program, ".gz")))
     plain = _PACKED.sub("", operand.text)
     if plain != operand.text:
         call.path("writes", replace(operand, text=plain))
