@@ -23,10 +23,10 @@ def read_shell(script: str | Shell, around: Surroundings) -> Reading:
     scene = Scene(around, frozenset({around.cwd or "/"}), own=own)
     walk = Walk()
     try:
-        walk.sequence(tree, scene)
+        walk.script(tree, scene)
         if rewritten(walk.trust, walk.steps, around):
             walk = Walk(Trust(doubted=True))
-            walk.sequence(tree, scene)
+            walk.script(tree, scene)
         canonical = emit(tree)
     except RecursionError:
         size = len(content.script.encode())

@@ -6,24 +6,32 @@ can only have one of a few. Everything is worked out for every possibility; effe
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 from msgspec.structs import replace
 
 from keyturn.actions import Effect, Step, Unread
 from keyturn.readers.http import OddUrl, url_effects
-from keyturn.readers.shell.arguments import MAX_ALTERNATIVES, argument, is_safe_value, variables_in
+from keyturn.readers.shell.arguments import MAX_ALTERNATIVES, argument, variables_in
 from keyturn.readers.shell.calls import Argument, Call, Scene
 from keyturn.readers.shell.commands import work_out
 from keyturn.readers.shell.content import Trust, follow
+from keyturn.readers.shell.grammar import programs
 from keyturn.readers.shell.inheritance import within
 from keyturn.readers.shell.names import mixes, passed_on, takes_input
-from keyturn.readers.shell.scope import after, assigned, without
+from keyturn.readers.shell.scope import after, assigned, combined, functions, redirected, without
 from keyturn.readers.shell.syntax import (
+    Arithmetic,
+    Assignment,
+    Beside,
     Binary,
     Case,
     Condition,
+    Count,
+    Evaluation,
     For,
+    Function,
     Group,
     If,
     Loop,
@@ -38,13 +46,18 @@ from keyturn.readers.shell.syntax import (
     Variable,
     Word,
 )
-from keyturn.readers.shell.variables import environment_problem, is_secret_name, name_problem, own_problem
+from keyturn.readers.shell.variables import is_secret_name, value_of, variable_effect, variable_problem
 
 MAX_STEPS = 400
 """Most steps in one reading."""
 
 MAX_DEPTH = 12
 """Deepest chain of commands that run commands (`env timeout 5 sh -c …`)."""
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+
+_SPLITTERS = frozenset({"read", "mapfile", "readarray", "printf", "echo", ":", "true"})
+"""Builtins that are given variables as the shell itself has them: no other program sees these."""
 
 Folders = frozenset[str | None]
 
@@ -58,6 +71,38 @@ class Walk:
         self.unread: list[Unread] = []
         self._base: Span | None = None
         self._lines: tuple[Argument, ...] | None = None
+        self._functions: dict[str, tuple[Function, ...]] = {}
+        self._defined: set[str] = set()
+        self._called: set[str] = set()
+        self._running: list[str] = []
+        self._aliases: set[str] = set()
+        self._evaluated = 0
+
+    def script(self, tree: Sequence, scene: Scene) -> None:
+        """The whole script. Functions that it defines and doesn't call are walked, too: a later script may call them."""
+        self._functions = functions(tree)
+        volatile = combined(
+            *(
+                assigned(each.body.command.body)
+                for each in self._all()
+                if isinstance(each.body.command, Group)
+            )
+        )
+        everything = combined(assigned(tree), volatile)
+        scene = replace(
+            scene,
+            alone=len(tree.statements) == 1 and isinstance(tree.statements[0].command, Simple),
+            odd_splitting="IFS" in everything,
+            volatile=volatile,
+        )
+        for name in redirected(tree):
+            self._set(name, None, False, (0, 0))
+        self.sequence(tree, scene)
+        for name in [name for name in self._functions if name not in self._called]:
+            self._call_function(name, scene)
+
+    def _all(self) -> list[Function]:
+        return [each for several in self._functions.values() for each in several]
 
     # --- control flow: each method returns (folders if it succeeded, folders if it failed) -------------
 
@@ -105,8 +150,71 @@ class Walk:
             return self._case(command, scene)
         if isinstance(command, Time):
             return self.statement(command.statement, scene)
-        assert isinstance(command, Condition)
-        return self._condition(command, scene)
+        if isinstance(command, Condition):
+            return self._condition(command, scene)
+        if isinstance(command, Count):
+            return self._count(command, scene)
+        if isinstance(command, Evaluation):
+            self._arithmetic(command.expression, scene)
+        elif isinstance(command, Function):
+            self._define(command)
+        else:
+            assert isinstance(command, Beside)
+            self._set(command.name, None, False, command.span)
+            self.sequence(command.body, replace(scene, piped=True, lines=None))
+        return scene.folders, scene.folders
+
+    # --- functions -------------------------------------------------------------------------------------
+
+    def _define(self, command: Function) -> None:
+        self._defined.add(command.name)
+        if command.name in programs():
+            effect = Effect("configures", f"what {command.name} means", "code")
+            self._add(Step(command.name, (), effects=(effect,), span=self._span(command.span)))
+
+    def _call_function(self, name: str, scene: Scene) -> Folders:
+        """Walk every body that *name* may have; returns the folders after it."""
+        self._called.add(name)
+        ends: Folders = frozenset()
+        for each in self._functions[name]:
+            if name in self._running or len(self._running) > MAX_DEPTH:
+                self._refuse("A function that calls itself", each.span)
+                return scene.folders
+            self._running.append(name)
+            before = len(self.steps)
+            ends |= frozenset().union(*self.statement(each.body, scene))
+            self._running.pop()
+            self._evaluated += len(self.steps) - before + 1
+            if self._evaluated > MAX_STEPS * 4:
+                self._refuse("Functions that call each other too often", each.span)
+                return scene.folders
+        return ends
+
+    def _count(self, command: Count, scene: Scene) -> tuple[Folders, Folders]:
+        first, condition, step = command.header
+        if first is not None:
+            self._arithmetic(first, scene)
+            scene = after(Statement(Evaluation(first)), scene)
+            scene = replace(scene, numbers=scene.numbers | (set(first.sets) - self._unsure(scene)))
+        again = tuple(Statement(Evaluation(part)) for part in (condition, step) if part is not None)
+        body = Sequence((*again, *command.body.statements))
+        return self._again(body, without(scene, assigned(body)))
+
+    def _unsure(self, scene: Scene) -> set[str]:
+        return {name for name, numeric in scene.volatile.items() if not numeric}
+
+    def _arithmetic(self, expression: Arithmetic, scene: Scene) -> None:
+        """A variable in arithmetic is evaluated: it must be known to be a number (bash(1) ARITHMETIC EVALUATION)."""
+        for token in expression.tokens:
+            if not isinstance(token, str):
+                self._part(token, scene)
+        for name in expression.reads:
+            values = scene.variables.get(name)
+            number = values is not None and all(_INTEGER.fullmatch(value) for value in values)
+            if not number and name not in scene.numbers:
+                self._refuse(f"Arithmetic over the variable {name}, whose text is evaluated", expression.span)
+        for name in expression.sets:
+            self._set(name, None, False, expression.span)
 
     def _binary(self, command: Binary, scene: Scene) -> tuple[Folders, Folders]:
         if command.operator in ("|", "|&"):
@@ -144,7 +252,7 @@ class Walk:
         return ends, ends
 
     def _loop(self, command: Loop, scene: Scene) -> tuple[Folders, Folders]:
-        scene = without(scene, assigned(command.condition) | assigned(command.body))
+        scene = without(scene, combined(assigned(command.condition), assigned(command.body)))
         body = Sequence(command.condition.statements + command.body.statements)
         return self._again(body, scene)
 
@@ -161,17 +269,12 @@ class Walk:
     def _for(self, command: For, scene: Scene) -> tuple[Folders, Folders]:
         for item in command.items:
             self._substitutions(item, scene)
-        problem = name_problem(command.name)
-        if problem:
-            self._refuse(problem, command.span)
+        self._set(command.name, None, False, command.span)
         items = [argument(item, scene) for item in command.items]
-        scene = without(scene, assigned(command.body) | {command.name})
-        values = tuple(item.text for item in items)
-        if (
-            all(item.known for item in items)
-            and len(items) <= MAX_ALTERNATIVES
-            and all(map(is_safe_value, values))
-        ):
+        scene = without(scene, combined(assigned(command.body), {command.name: False}))
+        values = tuple(dict.fromkeys(item.text for item in items))
+        known = all(item.known for item in items) and len(items) <= MAX_ALTERNATIVES
+        if known and command.keyword == "for" and not {command.name, "*"} & set(scene.volatile):
             scene = replace(scene, variables={**scene.variables, command.name: values})
         return self._again(command.body, scene)
 
@@ -181,7 +284,10 @@ class Walk:
         for arm in command.arms:
             for pattern in arm.patterns:
                 self._substitutions(pattern, scene)
-            ends |= frozenset().union(*self.sequence(arm.body, scene))
+            ran = frozenset[str | None]().union(*self.sequence(arm.body, scene))
+            ends |= ran
+            if arm.end != ";;":
+                scene = without(scene.moved(scene.folders | ran), assigned(arm.body))
         return ends, ends
 
     def _condition(self, command: Condition, scene: Scene) -> tuple[Folders, Folders]:
@@ -191,7 +297,9 @@ class Walk:
                 self._substitutions(token, scene)
                 before = command.tokens[index - 1] if index else ""
                 after = command.tokens[index + 1] if index + 1 < len(command.tokens) else ""
-                if before not in ("-n", "-z") and (_looks_at_file(before) or after in ("-nt", "-ot", "-ef")):
+                if before not in ("-n", "-z", "-v") and (
+                    _looks_at_file(before) or after in ("-nt", "-ot", "-ef")
+                ):
                     call.path("reads", argument(token, scene))
         self._step(call, ("[[", "…", "]]"))
         return scene.folders, scene.folders
@@ -201,23 +309,31 @@ class Walk:
     def _simple(
         self, command: Simple, redirections: tuple[Redirection, ...], scene: Scene
     ) -> tuple[Folders, Folders]:
+        visible = bool(command.words) or command.keyword == "export" or any("x" in f for f in command.flags)
+        effects: list[Effect] = []
         for assignment in command.assignments:
-            self._substitutions(assignment.value, scene)
-            visible = bool(command.words) or command.export
-            problem = environment_problem(assignment) if visible else own_problem(assignment)
-            if problem:
-                self._refuse(problem, assignment.span)
+            given = (
+                visible and value_of(Assignment("", command.words[0])) not in _SPLITTERS
+                if command.words
+                else visible
+            )
+            effects += self._assignment(assignment, scene, given)
         for word in command.words:
             self._substitutions(word, scene)
-        effects = [e for r in redirections for e in self._redirection(r, scene)]
+        effects += [e for r in redirections for e in self._redirection(r, scene)]
         if not command.words:
-            if command.export and not command.assignments:
-                self._refuse("export without a name prints every variable", command.span)
-            if command.assignments or redirections:
-                name = "export" if command.export else "=" if command.assignments else ">"
-                shown = tuple(f"{a.name}={argument(a.value, scene).text}" for a in command.assignments)
-                self._add(Step(name, shown, effects=tuple(effects), span=self._span(command.span)))
+            if command.keyword and (not command.assignments or any("p" in flag for flag in command.flags)):
+                effects.append(Effect("reads", "variables", "system", ("secret",)))
+            if command.assignments or redirections or command.keyword:
+                shown_as = command.keyword or ("=" if command.assignments else ">")
+                shown = tuple(_shown(assignment, scene) for assignment in command.assignments)
+                self._add(Step(shown_as, shown, effects=tuple(effects), span=self._span(command.span)))
             return scene.folders, scene.folders
+        name = value_of(Assignment("", command.words[0]))
+        if name is not None and name in self._aliases:
+            self._refuse(f"An alias may have changed what {name} means", command.span)
+        if name is not None and name in self._functions:
+            return self._called_by_name(name, command, effects, scene)
         succeeded: Folders = frozenset()
         alternatives = self._alternatives(command.words, scene)
         for words in alternatives:
@@ -225,6 +341,48 @@ class Walk:
         if len(alternatives) > 1:
             self._lines = None
         return succeeded, scene.folders
+
+    def _called_by_name(
+        self, name: str, command: Simple, effects: list[Effect], scene: Scene
+    ) -> tuple[Folders, Folders]:
+        """A function's name: its bodies and, unless it was defined for sure, the program of that name."""
+        shown = tuple(argument(word, scene).text for word in command.words)
+        self._add(Step(name, shown, effects=tuple(effects), span=self._span(command.span)))
+        prefixed = {assignment.name: False for assignment in command.assignments}
+        ends = self._call_function(name, without(scene, prefixed)) | scene.folders
+        if name not in self._defined or scene.depth:
+            words = [argument(word, scene) for word in command.words]
+            ends |= self.command(words, scene, self._span(command.span), effects)
+        self._lines = None
+        return ends, ends
+
+    def _assignment(self, assignment: Assignment, scene: Scene, visible: bool) -> list[Effect]:
+        """The effects of setting a variable; what its value runs are steps of their own."""
+        for index, word in assignment.items or ():
+            if index is not None:
+                self._arithmetic(index, scene)
+            self._substitutions(word, scene)
+        if assignment.index is not None:
+            self._arithmetic(assignment.index, scene)
+        if assignment.value is not None:
+            self._substitutions(assignment.value, scene)
+        if assignment.name == "IFS" and not visible:
+            return []  # unquoted expansions are not followed from here on (`odd_splitting`)
+        problem = variable_problem(assignment.name)
+        if problem:
+            self._refuse(problem, assignment.span)
+        value = None if assignment.append else value_of(assignment)
+        effect = variable_effect(assignment.name, value, visible)
+        return [effect] if effect else []
+
+    def _set(self, name: str, value: str | None, visible: bool, span: Span) -> None:
+        """A variable that a loop or an expression sets."""
+        problem = variable_problem(name)
+        if problem:
+            self._refuse(problem, span)
+        effect = variable_effect(name, value, visible)
+        if effect:
+            self._add(Step("=", (name,), effects=(effect,), span=self._span(span)))
 
     def _alternatives(self, words: tuple[Word, ...], scene: Scene) -> list[list[Argument]]:
         """The command's arguments, once for each combination of the known variables in it."""
@@ -249,33 +407,61 @@ class Walk:
         for step in inner:
             self._add(step)
         deeper = replace(scene, depth=scene.depth + 1)
+        moved: Folders = frozenset()
         for nested, where in call.nested:
-            self.command(nested, replace(where, depth=deeper.depth), span)
+            moved |= self.command(nested, replace(where, depth=deeper.depth), span)
         for script, dialect, at in call.scripts:
-            self._script(script, dialect, at, replace(call.scene, depth=deeper.depth))
+            moved |= self._script(script, dialect, at, replace(call.scene, depth=deeper.depth), call.program)
         quiet = not (call.nested or call.scripts or inner)
         self._lines = passed_on(call) if quiet else None
+        if call.program == "alias":
+            self._aliases |= {word.text.split("=", 1)[0] for word in words[1:] if "=" in word.text}
+        if call.program == "unset" and any(word.text in self._functions for word in words[1:]):
+            self._refuse("unset of a function's name", span)
+        if call.program in ("command", "builtin", "eval") and moved:
+            return moved | scene.folders
         return call.moves if call.moves is not None else scene.folders
 
     def _inner(self, script: str, dialect: str, call: Call, trust: Trust) -> tuple[list[Step], bool]:
         """The steps of a *script* that *call* takes out of a file, and whether all of it is understood."""
         walk = Walk(trust)
-        walk._script(script, dialect, self._span(call.span), replace(call.scene, depth=call.scene.depth + 1))
+        walk._script(
+            script, dialect, self._span(call.span), replace(call.scene, depth=call.scene.depth + 1), ""
+        )
         return walk.steps, not walk.unread and all(step.complete for step in walk.steps)
 
-    def _script(self, script: str, dialect: str, span: Span, scene: Scene) -> None:
-        """A script given as text to `sh -c`: read like the outer one; its spans are the text's."""
+    def _script(self, script: str, dialect: str, span: Span, scene: Scene, program: str) -> Folders:
+        """A script given as text: read like the outer one; its spans are the text's.
+
+        `sh -c` starts anew; `eval` goes on in this shell; what `trap` is given runs at any time, so it may neither
+        set variables nor change the folder.
+        """
         from keyturn.readers.shell.script import understand
 
+        tree = understand(script, dialect)
+        if isinstance(tree, Unread):
+            self._refuse(tree.why, span)
+            return scene.folders
         outer, self._base = self._base, span
         try:
-            tree = understand(script, dialect)
-            if isinstance(tree, Unread):
-                self._refuse(tree.why, span)
-            else:
-                self.sequence(tree, replace(scene, variables={}, own=within(scene.own, script)))
+            if program not in ("eval", "trap"):
+                kept = self._functions, self._defined, self._called, self._aliases
+                self._defined, self._called, self._aliases = set(), set(), set()
+                own = within(scene.own, script)
+                self.script(tree, replace(scene, variables={}, numbers=frozenset(), own=own))
+                self._functions, self._defined, self._called, self._aliases = kept
+                return scene.folders
+            if functions(tree):
+                self._refuse("A function that evaluated text defines", span)
+            if program == "eval":
+                return frozenset().union(*self.sequence(tree, scene))
+            later = replace(scene, variables={}, numbers=frozenset())
+            ends = frozenset().union(*self.sequence(tree, later.moved(scene.folders | {None})))
+            if assigned(tree) or not ends <= scene.folders | {None}:
+                self._refuse("A trap that sets variables or changes the folder", span)
         finally:
             self._base = outer
+        return scene.folders
 
     # --- parts -------------------------------------------------------------------------------------
 
@@ -285,13 +471,24 @@ class Walk:
 
     def _part(self, part: Part, scene: Scene) -> None:
         if isinstance(part, Substitution):
+            outer = self._base
+            self._base = outer or part.base
             self.sequence(part.script, scene)
+            self._base = outer
+        elif isinstance(part, Arithmetic):
+            self._arithmetic(part, scene)
         elif isinstance(part, Variable):
             if is_secret_name(part.name) and part.operator not in ("length", ":+", "+"):
                 effect = Effect("reads", f"${part.name}", "system", ("secret",))
                 self._add(Step("$", (f"${part.name}",), effects=(effect,)))
-            if part.word is not None:
-                self._substitutions(part.word, scene)
+            for word in (part.word, part.replacement):
+                if word is not None:
+                    self._substitutions(word, scene)
+            for expression in (part.index, *part.slice):
+                if isinstance(expression, Arithmetic):
+                    self._arithmetic(expression, scene)
+            if part.operator in (":=", "="):
+                self._set(part.name, None, False, (0, 0))
 
     def _redirections_alone(self, statement: Statement, scene: Scene) -> None:
         effects = [e for r in statement.redirections for e in self._redirection(r, scene)]
@@ -370,6 +567,12 @@ class Walk:
 
     def _span(self, span: Span) -> Span:
         return self._base or span
+
+
+def _shown(assignment: Assignment, scene: Scene) -> str:
+    if assignment.items is not None:
+        return f"{assignment.name}=({' '.join(argument(word, scene).text for _, word in assignment.items)})"
+    return f"{assignment.name}={argument(assignment.value, scene).text if assignment.value else ''}"
 
 
 def _looks_at_file(token: str | Word) -> bool:

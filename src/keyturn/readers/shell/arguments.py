@@ -32,7 +32,9 @@ def argument(word: Word, scene: Scene, bound: dict[str, str] | None = None) -> A
         if not isinstance(part, Text):
             break
         prefix += part.value
-    wild = all(isinstance(part, Text | Glob) for part in parts)
+    wild = all(
+        isinstance(part, Text) or (isinstance(part, Glob) and "(" not in part.pattern) for part in parts
+    )
     many = wild or any(_splits(part) for part in parts)
     inherited = not wild and all(isinstance(part, Text) or _is_inherited(part, scene) for part in parts)
     return Argument(shown, word.span, known=False, prefix=prefix, wild=wild, many=many, inherited=inherited)
@@ -49,26 +51,30 @@ def variables_in(word: Word, scene: Scene) -> list[str]:
     return [
         part.name
         for part in word.parts
-        if isinstance(part, Variable) and not part.operator and part.name in scene.variables
+        if isinstance(part, Variable) and _is_simple(part) and part.name in scene.variables
     ]
 
 
 def _resolved(part: Part, scene: Scene, values: dict[str, str]) -> Part:
-    if isinstance(part, Home) and scene.around.home:
+    if isinstance(part, Home) and not part.user and scene.around.home:
         return Text(scene.around.home)
     if isinstance(part, Substitution) and part.opening != "$(":
         return Text("/dev/fd/63")  # bash(1) Process Substitution: the word is the name of a pipe
-    if not isinstance(part, Variable) or part.operator:
+    if not isinstance(part, Variable) or not _is_simple(part):
         return part
-    if part.name in values:
-        return Text(values[part.name])
-    if part.name == "HOME" and is_safe_value(scene.around.home):
-        return Text(scene.around.home)
-    if part.name == "PWD" and len(scene.folders) == 1:
-        folder = next(iter(scene.folders))
-        if folder is not None and (part.quoted or is_safe_value(folder)):
-            return Text(folder)
-    return part
+    value = values.get(part.name)
+    if value is None and part.name == "HOME":
+        value = scene.around.home or None
+    if value is None and part.name == "PWD" and len(scene.folders) == 1:
+        value = next(iter(scene.folders))
+    if value is None or not (part.quoted or (is_safe_value(value) and not scene.odd_splitting)):
+        return part
+    return Text(value, part.quoted)
+
+
+def _is_simple(part: Variable) -> bool:
+    """Whether the part is `${name}` and nothing else."""
+    return not part.operator and not part.index
 
 
 def _shown(part: Part) -> str:
@@ -82,7 +88,7 @@ def _splits(part: Part) -> bool:
     if isinstance(part, Text | Home):
         return False
     if isinstance(part, Variable):
-        return not part.quoted or part.name in ("@", "*")
+        return not part.quoted or part.name == "@" or part.index == "@"
     return not getattr(part, "quoted", False) and getattr(part, "opening", "$(") == "$("
 
 

@@ -59,6 +59,9 @@ class Scene(Struct, frozen=True):
 
     `lines` are patterns that every line on standard input fits, None where nothing is known (see `names`).
     `own` are the names that the script may set, or None if it may set any (see `inheritance`).
+    `variables` have one of a few known values there, `numbers` some integer; `alone` says that the command is the
+    whole script, `odd_splitting` that unquoted expansions are not split at blanks only,
+    `volatile` are variables that functions may change at any time.
     """
 
     around: Surroundings
@@ -68,6 +71,10 @@ class Scene(Struct, frozen=True):
     piped: bool = False
     own: frozenset[str] | None = None
     lines: tuple[Argument, ...] | None = None
+    numbers: frozenset[str] = frozenset()
+    alone: bool = False
+    odd_splitting: bool = False
+    volatile: Mapping[str, bool] = {}
 
     def moved(self, folders: frozenset[str | None]) -> Scene:
         """The same scene in other folders."""

@@ -8,46 +8,23 @@ from keyturn.readers.shell.calls import Argument, Call, Scene
 from keyturn.readers.shell.effects import apply
 from keyturn.readers.shell.grammar import programs
 from keyturn.readers.shell.special import SPECIALS
+from keyturn.readers.shell.special.state import BUILTINS
 from keyturn.readers.shell.syntax import Span
 
 _SYSTEM_FOLDERS = re.compile(r"/(?:usr/)?s?bin/([A-Za-z0-9_.+\[-]+)")
 
 HELD_BUILTINS = {
-    "eval": "runs text that it puts together",
-    "exec": "replaces the shell or its descriptors",
-    "trap": "runs code later",
-    "alias": "changes what names mean",
-    "unalias": "changes what names mean",
-    "hash": "changes what names mean",
-    "enable": "changes what names mean",
-    "builtin": "changes what names mean",
-    "shopt": "changes how the script is read",
-    "bind": "changes how input is read",
-    "read": "sets variables from input",
-    "mapfile": "sets variables from input and may run code",
-    "readarray": "sets variables from input and may run code",
-    "getopts": "sets variables from input",
     "let": "evaluates arithmetic, which can run commands",
     "declare": "sets variables with attributes",
     "typeset": "sets variables with attributes",
     "local": "sets variables with attributes",
     "readonly": "sets variables with attributes",
-    "unset": "evaluates subscripts",
-    "jobs": "can run commands",
-    "fc": "runs commands from the history",
-    "history": "changes the history",
-    "compgen": "can run commands",
-    "complete": "registers code to run",
+    "export": "sets variables with attributes",
     "coproc": "runs a command beside the script",
     "logout": "ends the session",
     "suspend": "stops the shell",
-    "ulimit": "changes limits of what follows",
-    "umask": "changes modes of what follows",
-    "pushd": "changes the folder in a way that is not followed",
-    "popd": "changes the folder in a way that is not followed",
-    "caller": "is not described",
 }
-"""Builtins that evaluate, poison or hide: never understood, with the reason that people are told."""
+"""Builtins and keywords that are only understood where the parser sees them, with the reason that people are told."""
 
 
 def work_out(words: list[Argument], scene: Scene, span: Span) -> Call:
@@ -67,6 +44,8 @@ def work_out(words: list[Argument], scene: Scene, span: Span) -> Call:
     grammar = programs().get(name)
     if name in HELD_BUILTINS:
         call.refuse(f"{name} {HELD_BUILTINS[name]}")
+    elif name in BUILTINS and "/" not in first.text:
+        BUILTINS[name](arguments, call)
     elif grammar is None:
         call.add("executes", name, "unknown")
         call.refuse(f"The program {name or '(empty name)'} is not described")

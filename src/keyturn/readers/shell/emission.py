@@ -9,11 +9,18 @@ from __future__ import annotations
 import re
 
 from keyturn.readers.shell.syntax import (
+    DEFAULTS,
+    Arithmetic,
+    Assignment,
+    Beside,
     Binary,
     Case,
     Command,
     Condition,
+    Count,
+    Evaluation,
     For,
+    Function,
     Glob,
     Group,
     Home,
@@ -91,9 +98,18 @@ class Emission:
             return f"{command.keyword}{self._block(command.condition)}do{self._block(command.body)}done"
         if isinstance(command, For):
             items = " ".join(self.word(item) for item in command.items)
-            return f"for {command.name} in {items}; do{self._block(command.body)}done"
+            return f"{command.keyword} {command.name} in {items}; do{self._block(command.body)}done"
         if isinstance(command, Case):
             return self._case(command)
+        if isinstance(command, Count):
+            header = "; ".join(self._tokens(part.tokens) if part else "" for part in command.header)
+            return f"for (( {header} )); do{self._block(command.body)}done"
+        if isinstance(command, Evaluation):
+            return f"(( {self._tokens(command.expression.tokens)} ))"
+        if isinstance(command, Function):
+            return f"{command.name}() {self._statement(command.body)}"
+        if isinstance(command, Beside):
+            return f"coproc {command.name} {{{self._block(command.body)}}}"
         if isinstance(command, Time):
             return "time " + self._statement(command.statement)
         return self._condition(command)
@@ -111,7 +127,7 @@ class Emission:
         arms = []
         for arm in command.arms:
             patterns = " | ".join(self.word(pattern) for pattern in arm.patterns)
-            arms.append(f"({patterns}){self._block(arm.body, '')};;")
+            arms.append(f"({patterns}){self._block(arm.body, '')}{arm.end}")
         return f"case {self.word(command.word)} in {' '.join(arms)} esac"
 
     def _condition(self, command: Condition) -> str:
@@ -119,15 +135,29 @@ class Emission:
         return f"[[ {tokens} ]]"
 
     def _simple(self, command: Simple) -> str:
-        pieces = [
-            f"{a.name}{'+' if a.append else ''}={self.word(a.value) if a.value.parts != (Text('', True),) else ''}"
-            for a in command.assignments
-        ]
-        if command.export:
-            return "export " + " ".join(pieces)
+        pieces = [command.keyword, *command.flags] if command.keyword else []
+        pieces += [self._assignment(assignment) for assignment in command.assignments]
         for index, word in enumerate(command.words):
             pieces.append(self.word(word, name=index == 0))
         return " ".join(pieces)
+
+    def _assignment(self, assignment: Assignment) -> str:
+        name = assignment.name
+        if assignment.index is not None:
+            name += f"[$(( {self._tokens(assignment.index.tokens)} ))]"
+        sign = "+=" if assignment.append else "="
+        if assignment.items is not None:
+            items = [
+                (f"[$(( {self._tokens(index.tokens)} ))]=" if index else "") + self.word(word)
+                for index, word in assignment.items
+            ]
+            return f"{name}{sign}({' '.join(items)})"
+        if assignment.value is None:
+            return name
+        return f"{name}{sign}{self.word(assignment.value) if assignment.value.parts != (Text('', True),) else ''}"
+
+    def _tokens(self, tokens: tuple[str | Part, ...]) -> str:
+        return " ".join(token if isinstance(token, str) else self._dynamic(token) for token in tokens)
 
     def _redirection(self, redirection: Redirection) -> str:
         if redirection.body is not None:
@@ -177,26 +207,56 @@ class Emission:
 
     def _dynamic(self, part: Part) -> str:
         if isinstance(part, Home):
-            return "~"
+            return "~" + part.user
         if isinstance(part, Glob):
             return part.pattern
         if isinstance(part, Variable):
             return self._variable(part)
+        if isinstance(part, Arithmetic):
+            return f"$(( {self._tokens(part.tokens)} ))"
         assert isinstance(part, Substitution)
         inner = self._block(part.script, "")
         inner = inner.strip(" ") if not inner.startswith(" (") else inner
         return f"{part.opening}{inner})"
 
     def _variable(self, part: Variable) -> str:
-        if part.operator == "length":
-            return f"${{#{part.name}}}"
+        name = part.name
+        if part.operator == "names":
+            return f"${{!{name}{part.index}}}"
+        if part.index:
+            inside = (
+                part.index if isinstance(part.index, str) else f"$(( {self._tokens(part.index.tokens)} ))"
+            )
+            name += f"[{inside}]"
+        if part.operator in ("length", "keys"):
+            return f"${{{'#' if part.operator == 'length' else '!'}{name}}}"
+        if part.operator == ":":
+            return f"${{{name}:" + ":".join(f"$(( {self._tokens(s.tokens)} ))" for s in part.slice) + "}"
         if not part.operator:
-            return f"${{{part.name}}}"
+            return f"${{{name}}}"
         assert part.word is not None
-        if part.quoted:  # between double quotes only plain text is understood, so it is written as it stands
-            text = "".join(p.value for p in part.word.parts if isinstance(p, Text))
-            return f"${{{part.name}{part.operator}{text}}}"
-        return f"${{{part.name}{part.operator}{self.word(part.word) if part.word.parts else ''}}}"
+        if part.operator in DEFAULTS and not part.quoted:
+            return f"${{{name}{part.operator}{self.word(part.word) if part.word.parts else ''}}}"
+        if part.operator in DEFAULTS or part.operator == "@":
+            return f"${{{name}{part.operator}{self._plain(part.word)}}}"
+        text = f"{name}{part.operator}{self._pattern(part.word)}"
+        if part.replacement is not None:
+            text += "/" + self._plain(part.replacement)
+        return f"${{{text}}}"
+
+    def _plain(self, word: Word) -> str:
+        """Text that means itself whether quoted or not, written as it stands."""
+        return "".join(p.value if isinstance(p, Text) else self._dynamic(p) for p in word.parts)
+
+    def _pattern(self, word: Word) -> str:
+        pieces = []
+        for part in word.parts:
+            if isinstance(part, Text):
+                plain = re.fullmatch(r"[A-Za-z0-9_.,:@+=-]*", part.value)
+                pieces.append(part.value if plain else f"'{part.value}'")
+            else:
+                pieces.append(self._part(part))
+        return "".join(pieces)
 
 
 def quote(text: str, name: bool = False) -> str:

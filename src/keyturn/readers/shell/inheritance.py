@@ -20,6 +20,19 @@ _SETS_ANY = re.compile(
 )
 """Commands that may set a variable whose name is made at run time."""
 _SETS_POSITIONAL = re.compile(r"\b(?:set|shift|function|getopts)\b|\(\s*\)")
+_SETS_DEFAULT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
+SET_UNNAMED = (
+    "REPLY",
+    "MAPFILE",
+    "OPTARG",
+    "OPTIND",
+    "BASH_REMATCH",
+    "COPROC",
+    "DIRSTACK",
+    "PIPESTATUS",
+    "BASH_ARGV",
+)
+"""Variables that builtins and conditions set without naming them."""
 POSITIONAL = frozenset("123456789@*")
 
 
@@ -29,7 +42,8 @@ def names_set(script: str) -> frozenset[str] | None:
         return None  # a name may be spelled with escapes
     if _SETS_ANY.search(script):
         return None
-    own = {match.group(2) for match in _NAME.finditer(script) if not match.group(1)}
+    own = set(SET_UNNAMED) | set(_SETS_DEFAULT.findall(script))
+    own |= {match.group(2) for match in _NAME.finditer(script) if not match.group(1)}
     if _SETS_POSITIONAL.search(script):
         own |= POSITIONAL
     return frozenset(own)

@@ -9,11 +9,13 @@ import re
 
 from keyturn.readers.shell.syntax import Glob, Home, NotUnderstood, Part, Span, Text
 
+_USER = re.compile(r"[a-z_][a-z0-9_-]*")
+
 MAX_BRACES = 64
 """Most words that one brace expansion may make."""
 
-_BRACKET = re.compile(r"\[[!^]?(?:\[:[a-z]+:\]|[A-Za-z0-9_.,-])+\]")
-_PLAIN_BRACES = re.compile(r"[A-Za-z0-9_./,{}@%+=:*?-]+")
+_BRACKET = re.compile(r"\[[!^]?(?:\[:[a-z]+:\]|[A-Za-z0-9_.,@%+=:~^#-])+\]")
+_PLAIN_BRACES = re.compile(r"[A-Za-z0-9_./,{}@%+=:*?~\[\]!^#\ue000-\uf8ff-]+")
 _RANGE = re.compile(r"(0|-?[1-9][0-9]{0,4}|[a-z]|[A-Z])\.\.(0|-?[1-9][0-9]{0,4}|[a-z]|[A-Z])")
 _BEFORE_LITERAL_DOLLAR = frozenset(" \t\n.,;:/=%+]}^~)|&<>")
 _ANSI_C = {"n": "\n", "t": "\t", "\\": "\\", "'": "'", '"': '"', "?": "?"}
@@ -48,7 +50,12 @@ def unquoted(raw: str, first: bool, last: bool, span: Span, tilde_anywhere: bool
                 continue
             plain.append(character)
         elif character == "~" and _is_home(raw, at, first, span, tilde_anywhere):
-            parts.append(Home())
+            _flush(plain, parts)
+            user = _USER.match(raw, 1)
+            parts.append(Home(user.group() if user else ""))
+            at += len(user.group()) if user else 0
+        elif character == "$" and raw[at + 1 : at + 2] in ("/", ".", ",", ":", "=", "%", "+", "]", "^"):
+            plain.append("$")
         elif character == "$" and not (at + 1 == len(raw) and last):
             raise NotUnderstood(
                 "A dollar sign that stands for itself here in one shell and not in another", span
@@ -79,9 +86,13 @@ def _bracket(raw: str, at: int, last: bool, span: Span) -> str | None:
 
 def _is_home(raw: str, at: int, first: bool, span: Span, anywhere: bool) -> bool:
     if at == 0 and first:
-        if len(raw) == 1 or raw[1] == "/":
+        user = _USER.match(raw, 1)
+        after = user.end() if user else 1
+        if len(raw) == after or raw[after] == "/":
             return True
-        raise NotUnderstood("A tilde with a user name or number", span)
+        raise NotUnderstood("A tilde with something other than a user's name", span)
+    if first and raw[at - 1] == ":" and "=" not in raw[:at] and not anywhere:
+        return False
     if anywhere or raw[at - 1 : at] in ("=", ":"):
         raise NotUnderstood("A tilde that is only expanded in some shells", span)
     return False
@@ -128,6 +139,8 @@ def ansi_c(raw: str, span: Span) -> str:
             out.append(raw[at])
             at += 1
             continue
+        if re.match(r"0{1,3}(?![0-7])|x0{1,2}(?![0-9A-Fa-f])", raw[at + 1 :]):
+            break  # a NUL ends the text: bash keeps it as a C string
         character, at = _ansi_escape(raw, at + 1, span)
         out.append(character)
     return "".join(out)

@@ -8,19 +8,26 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from keyturn.readers.shell import conditions
+from keyturn.actions import Unread
+from keyturn.readers.shell import arithmetic, conditions
 from keyturn.readers.shell.screen import MAX_NESTING
 from keyturn.readers.shell.syntax import (
+    Arithmetic,
     Arm,
     Assignment,
+    Beside,
     Binary,
     Case,
     Command,
+    Count,
+    Evaluation,
     For,
+    Function,
     Group,
     If,
     Loop,
     NotUnderstood,
+    Part,
     Redirection,
     Sequence,
     Simple,
@@ -28,6 +35,7 @@ from keyturn.readers.shell.syntax import (
     Statement,
     Text,
     Time,
+    Variable,
     Word,
 )
 from keyturn.readers.shell.wordlist import words
@@ -41,7 +49,25 @@ _PLACES = words(
 )
 _COMMENTS = frozenset({"Comments", "Last", "CondLast", "ThenLast", "DoLast"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_FD = re.compile(r"[0-9]")
+_FD = re.compile(r"[0-9]|\{[a-z_][a-z0-9_]*\}")
+_FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_.:+-]*")
+_FLAGS = {
+    "export": re.compile(r"-[np]+"),
+    "readonly": re.compile(r"-[apf]+"),
+    "local": re.compile(r"[-+][arxlut]+"),
+    "declare": re.compile(r"[-+][arxglutpfF]+"),
+    "typeset": re.compile(r"[-+][arxglutpfF]+"),
+}
+MAX_INNER = 8
+"""Most backquoted scripts with a backslash in one script; each is parsed by itself."""
+
+_KEPT_NAMES = arithmetic.COUNTERS | words(
+    "command builtin eval exec exit export return break continue shift set unset source test [ : . cd pushd popd trap "
+    "times wait read mapfile readarray getopts let declare typeset local readonly alias unalias shopt enable hash "
+    "command_not_found_handle if then else elif fi do done case esac while until for in select function time coproc"
+)
+"""Names that a function can't take here: the reading relies on what they mean."""
+
 _FILE_OPERATORS = frozenset({"<", ">", ">>", ">|", "<>", "&>", "&>>"})
 
 
@@ -74,6 +100,7 @@ class Lowering:
         self.dialect = dialect
         self.words = Words(self)
         self._depth = 0
+        self._inner = 0
 
     def script(self, tree: Node) -> Sequence:
         """The whole file."""
@@ -81,6 +108,18 @@ class Lowering:
             raise NotUnderstood("The shell parser gave no script", (0, len(self.source)))
         only(tree, "Stmts")
         return self.sequence(tree.get("Stmts"))
+
+    def inner(self, text: str, span: Span) -> Sequence:
+        """A script that stands in this one in other quoting; what is not understood there is reported at *span*."""
+        from keyturn.readers.shell.script import understand
+
+        self._inner += 1
+        if self._inner > MAX_INNER:
+            raise NotUnderstood(f"More than {MAX_INNER} scripts inside of backquotes", span)
+        tree = understand(text, self.dialect)
+        if isinstance(tree, Unread):
+            raise NotUnderstood(tree.why, span)
+        return tree
 
     def sequence(self, statements: list[Node] | None) -> Sequence:
         """Statements in order."""
@@ -126,11 +165,87 @@ class Lowering:
 
     def _DeclClause(self, node: Node) -> Simple:  # noqa: N802
         only(node, "Variant", "Args")
-        if node["Variant"]["Value"] != "export":
-            raise NotUnderstood(f"The builtin {node['Variant']['Value']} is not described", span_of(node))
-        return Simple(
-            tuple(self._assignment(a) for a in node.get("Args") or ()), export=True, span=span_of(node)
-        )
+        keyword = node["Variant"]["Value"]
+        if keyword not in _FLAGS or (self.dialect != "bash" and keyword not in ("export", "readonly")):
+            raise NotUnderstood(f"The builtin {keyword} is not described", span_of(node))
+        flags: list[str] = []
+        assignments = []
+        for argument in node.get("Args") or ():
+            if argument.get("Name"):
+                assignments.append(self._assignment(argument, declared=True))
+                continue
+            only(argument, "Naked", "Value")
+            parts = self.words.single(argument["Value"]).parts
+            text = parts[0].value if len(parts) == 1 and isinstance(parts[0], Text) else ""
+            if assignments or not _FLAGS[keyword].fullmatch(text):
+                raise NotUnderstood(
+                    f"A word of {keyword} that is not described, or could evaluate", span_of(argument)
+                )
+            flags.append(text)
+        return Simple(tuple(assignments), (), keyword, tuple(flags), span_of(node))
+
+    def _ArithmCmd(self, node: Node) -> Evaluation:  # noqa: N802
+        only(node, "X")
+        return Evaluation(self._arithmetic(node["X"]))
+
+    def _LetClause(self, node: Node) -> Evaluation:  # noqa: N802
+        only(node, "Let", "Exprs")
+        expressions = [self._let(expression) for expression in node["Exprs"]]
+        tokens: list[str | Part] = []
+        for each in expressions:
+            bracketed = each.tokens if len(each.tokens) == 1 else ("(", *each.tokens, ")")
+            tokens = (
+                ["(", *tokens, ")", ",", *bracketed]
+                if len(tokens) > 1
+                else [*tokens, *([","] if tokens else []), *bracketed]
+            )
+        if len(expressions) == 1:
+            tokens = list(expressions[0].tokens)
+        reads = tuple(dict.fromkeys(name for each in expressions for name in each.reads))
+        sets = tuple(dict.fromkeys(name for each in expressions for name in each.sets))
+        return Evaluation(Arithmetic(tuple(tokens), reads, sets, False, span_of(node)))
+
+    def _let(self, node: Node) -> Arithmetic:
+        """One expression of `let`; a quoted one is parsed once the quotes are gone."""
+        parts = node.get("Parts") or [{}]
+        if node.get("Type") != "Word" or parts[0].get("Type") not in ("DblQuoted", "SglQuoted"):
+            return self._arithmetic(node)
+        word = self.words.single(node)
+        if len(word.parts) != 1 or not isinstance(word.parts[0], Text):
+            raise NotUnderstood("Arithmetic over text that could be an expression", span_of(node))
+        inner = self.inner(f"(({word.parts[0].value}))", span_of(node)).statements
+        if len(inner) != 1 or not isinstance(inner[0].command, Evaluation) or inner[0].redirections:
+            raise NotUnderstood("Arithmetic that is not described", span_of(node))
+        return inner[0].command.expression
+
+    def _arithmetic(self, node: Node) -> Arithmetic:
+        if self.dialect != "bash":
+            raise NotUnderstood("Arithmetic commands are not part of the POSIX shell", span_of(node))
+        return arithmetic.lower(node, self.words)
+
+    def _FuncDecl(self, node: Node) -> Function:  # noqa: N802
+        only(node, "Parens", "RsrvWord", "Name", "Body")
+        name = node["Name"]["Value"]
+        if not _FUNCTION.fullmatch(name) or name in _KEPT_NAMES:
+            raise NotUnderstood("A function with a name that the reading relies on", span_of(node))
+        body = self._statement(node["Body"])
+        if not isinstance(body.command, Group) or body.negated or body.background:
+            raise NotUnderstood("A function whose body is not a group", span_of(node))
+        return Function(name, body, span_of(node))
+
+    def _CoprocClause(self, node: Node) -> Beside:  # noqa: N802
+        only(node, "Coproc", "Name", "Stmt")
+        name = "COPROC"
+        if node.get("Name"):
+            parts = self.words.single(node["Name"]).parts
+            name = parts[0].value if len(parts) == 1 and isinstance(parts[0], Text) else ""
+            if not _NAME.fullmatch(name):
+                raise NotUnderstood("A coprocess whose name is not plain", span_of(node))
+        statement = self._statement(node["Stmt"])
+        group = statement.command
+        plain = isinstance(group, Group) and group.opening == "{" and not statement.redirections
+        body = group.body if plain and isinstance(group, Group) else Sequence((statement,))
+        return Beside(name, body, span_of(node))
 
     def _BinaryCmd(self, node: Node) -> Binary:  # noqa: N802
         only(node, "Op", "X", "Y")
@@ -174,24 +289,36 @@ class Lowering:
             self.sequence(node.get("Do")),
         )
 
-    def _ForClause(self, node: Node) -> For:  # noqa: N802
-        only(node, "Loop", "Do")
+    def _ForClause(self, node: Node) -> For | Count:  # noqa: N802
+        only(node, "Loop", "Do", "Select")
         loop = node["Loop"]
-        if loop["Type"] != "WordIter" or not loop.get("Items"):
-            raise NotUnderstood("A for loop without a list of words", span_of(node))
+        keyword = "select" if node.get("Select") else "for"
+        if keyword == "select" and self.dialect != "bash":
+            raise NotUnderstood("select is not part of the POSIX shell", span_of(node))
+        if loop["Type"] == "CStyleLoop":
+            only(loop, "Init", "Cond", "Post")
+            first, condition, step = (
+                self._arithmetic(loop[part]) if loop.get(part) else None for part in ("Init", "Cond", "Post")
+            )
+            return Count((first, condition, step), self.sequence(node.get("Do")))
         only(loop, "Name", "Items")
-        items = tuple(word for item in loop["Items"] for word in self.words.expanded(item))
-        return For(self._name(loop["Name"]), items, self.sequence(node.get("Do")), span_of(loop))
+        if loop.get("Items"):
+            items = tuple(word for item in loop["Items"] for word in self.words.expanded(item))
+        elif loop.get("InPos", {}).get("Line"):
+            raise NotUnderstood("A for loop over an empty list", span_of(node))
+        else:
+            items = (Word((Variable("@", quoted=True),), span_of(loop)),)
+        return For(self._name(loop["Name"]), items, self.sequence(node.get("Do")), span_of(loop), keyword)
 
     def _CaseClause(self, node: Node) -> Case:  # noqa: N802
         only(node, "Word", "Items")
         arms = []
         for item in node.get("Items") or ():
             only(item, "Op", "Patterns", "Stmts")
-            if item["Op"] != ";;":
+            if item["Op"] not in (";;", ";&", ";;&") or (self.dialect != "bash" and item["Op"] == ";;&"):
                 raise NotUnderstood(f"A case that goes on with {item['Op']}", span_of(item))
             patterns = tuple(self.words.single(p) for p in item["Patterns"])
-            arms.append(Arm(patterns, self.sequence(item.get("Stmts"))))
+            arms.append(Arm(patterns, self.sequence(item.get("Stmts")), item["Op"]))
         return Case(self.words.single(node["Word"]), tuple(arms))
 
     def _TestClause(self, node: Node) -> Command:  # noqa: N802
@@ -200,12 +327,36 @@ class Lowering:
             raise NotUnderstood("[[ … ]] is not part of the POSIX shell", span_of(node))
         return conditions.lower(node, self.words)
 
-    def _assignment(self, node: Node) -> Assignment:
-        only(node, "Name", "Value", "Append")
-        name = self._name(node["Name"])
+    def _assignment(self, node: Node, declared: bool = False) -> Assignment:
+        only(node, "Name", "Value", "Append", "Array", "Index", *(("Naked",) if declared else ()))
+        name, span, append = self._name(node["Name"]), span_of(node), bool(node.get("Append"))
+        if (node.get("Array") or node.get("Index")) and self.dialect != "bash":
+            raise NotUnderstood("Arrays are not part of the POSIX shell", span)
+        if node.get("Array"):
+            if node.get("Index"):
+                raise NotUnderstood("A list inside of a list", span)
+            return Assignment(name, None, append, span, self._items(node["Array"]))
+        if node.get("Naked"):
+            return Assignment(name, None, False, span)
+        index = arithmetic.lower(node["Index"], self.words) if node.get("Index") else None
         value = node.get("Value")
-        word = self.words.single(value, assigned=True) if value else Word((Text("", True),), span_of(node))
-        return Assignment(name, word, bool(node.get("Append")), span_of(node))
+        word = self.words.single(value, assigned=not declared) if value else Word((Text("", True),), span)
+        return Assignment(name, word, append, span, None, index)
+
+    def _items(self, node: Node) -> tuple[tuple[Arithmetic | None, Word], ...]:
+        only(node, "Elems")
+        items: list[tuple[Arithmetic | None, Word]] = []
+        for element in node.get("Elems") or ():
+            only(element, "Index", "Value")
+            if not element.get("Value"):
+                raise NotUnderstood("A list item without a value", span_of(node))
+            if element.get("Index"):
+                items.append(
+                    (arithmetic.lower(element["Index"], self.words), self.words.single(element["Value"]))
+                )
+            else:
+                items += [(None, word) for word in self.words.expanded(element["Value"])]
+        return tuple(items)
 
     def _name(self, node: Node) -> str:
         name = node["Value"]
@@ -234,6 +385,22 @@ class Lowering:
         start, end = span_of(node["Word"])
         target = self.source[start:end].decode()
         after = self.source[end : end + 1].decode("ascii", "replace")
-        if not re.fullmatch(r"[0-9]|-", target) or after not in ("", " ", "\t", "\n", ";", "|", "&", ")"):
+        if operator == ">&" and fd in ("", "1") and re.fullmatch(r"[A-Za-z/.~_][A-Za-z0-9/._~-]*", target):
+            if self.dialect != "bash":
+                raise NotUnderstood("A redirection of both outputs is not part of the POSIX shell", span)
+            return Redirection("&>", "", self.words.single(node["Word"]), None, span)
+        if fd.startswith("{") and target != "-":
+            raise NotUnderstood("A redirection to a file descriptor of a form that is not described", span)
+        if not re.fullmatch(r"[0-9]|-", target) or after not in (
+            "",
+            " ",
+            "\t",
+            "\n",
+            ";",
+            "|",
+            "&",
+            ")",
+            "`",
+        ):
             raise NotUnderstood("A redirection to a file descriptor of a form that is not described", span)
         return Redirection(operator, fd, Word((Text(target),), (start, end)), None, span)

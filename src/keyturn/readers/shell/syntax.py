@@ -20,7 +20,9 @@ class Text(Struct, frozen=True):
 
 
 class Home(Struct, frozen=True):
-    """An unquoted `~` at the start of a word: the user's home (XCU 2.6.1)."""
+    """An unquoted `~` or `~user` at the start of a word: a home (XCU 2.6.1)."""
+
+    user: str = ""
 
 
 class Glob(Struct, frozen=True):
@@ -29,27 +31,57 @@ class Glob(Struct, frozen=True):
     pattern: str
 
 
+class Arithmetic(Struct, frozen=True):
+    """An arithmetic expression: `tokens` fully bracketed, the variables that it `reads` and those that it `sets`.
+
+    As part of a word it is `$((…))`. A variable's text is evaluated in its turn (bash(1) ARITHMETIC EVALUATION), so
+    `analysis` asks of every name in `reads` whether it can only be a number.
+    """
+
+    tokens: tuple[str | Part, ...]
+    reads: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    quoted: bool = False
+    span: Span = (0, 0)
+
+
 class Variable(Struct, frozen=True):
-    """`${name}`, `${#name}` (operator `length`) or `${name OP word}` with OP in `OPERATORS`."""
+    """`${name}`, `${#name}` (operator `length`), `${!name[@]}` (`keys`), `${!name*}` (`names`) or `${name OP word}`.
+
+    `index` is `@`, `*` or what is between an array's brackets; `replacement` belongs to `/` and `//`; `slice` to `:`.
+    """
 
     name: str
     operator: str = ""
     word: Word | None = None
     quoted: bool = False
+    index: str | Arithmetic = ""
+    replacement: Word | None = None
+    slice: tuple[Arithmetic, ...] = ()
 
 
 class Substitution(Struct, frozen=True):
-    """`$(script)`, `<(script)` or `>(script)`; `opening` is the two characters."""
+    """`$(script)`, `<(script)` or `>(script)`; `opening` is the two characters.
+
+    `base`, if given, stands for all spans inside: the script was unquoted before it was read (backquotes).
+    """
 
     script: Sequence
     opening: str = "$("
     quoted: bool = False
+    base: Span | None = None
 
 
-Part = Text | Home | Glob | Variable | Substitution
+Part = Text | Home | Glob | Variable | Substitution | Arithmetic
 
-OPERATORS = frozenset({":-", "-", ":+", "+", "#", "##", "%", "%%"})
-"""Parameter expansions without side effects and without evaluation (XCU 2.6.2)."""
+DEFAULTS = frozenset({":-", "-", ":+", "+", ":=", "=", ":?", "?"})
+"""Parameter expansions with another text instead (XCU 2.6.2); those with `=` also set the variable."""
+
+PATTERNS = frozenset({"#", "##", "%", "%%", "^", "^^", ",", ",,"})
+"""Parameter expansions with a pattern: parts cut off, or letters changed."""
+
+TRANSFORMS = frozenset("QUuLEAaKk")
+"""`${name@X}` that only change text. `P` is not among them: it runs what the text says, as a prompt does."""
 
 
 class Word(Struct, frozen=True):
@@ -60,12 +92,14 @@ class Word(Struct, frozen=True):
 
 
 class Assignment(Struct, frozen=True):
-    """`name=value` or `name+=value` before a command or alone. Arrays are not understood."""
+    """`name=value`, `name+=value`, `name[index]=value` or `name=(items…)`; without any value in declarations only."""
 
     name: str
-    value: Word
+    value: Word | None
     append: bool = False
     span: Span = (0, 0)
+    items: tuple[tuple[Arithmetic | None, Word], ...] | None = None
+    index: Arithmetic | None = None
 
 
 class Redirection(Struct, frozen=True):
@@ -79,11 +113,12 @@ class Redirection(Struct, frozen=True):
 
 
 class Simple(Struct, frozen=True):
-    """A simple command (XCU 2.9.1)."""
+    """A simple command (XCU 2.9.1), or a declaration: `keyword` (`export`, `declare`, …) and its `flags`."""
 
     assignments: tuple[Assignment, ...] = ()
     words: tuple[Word, ...] = ()
-    export: bool = False
+    keyword: str = ""
+    flags: tuple[str, ...] = ()
     span: Span = (0, 0)
 
 
@@ -118,23 +153,54 @@ class Loop(Struct, frozen=True):
 
 
 class For(Struct, frozen=True):
-    """`for name in items; do body; done`."""
+    """`for name in items; do body; done`, or `select`."""
 
     name: str
     items: tuple[Word, ...]
     body: Sequence
     span: Span = (0, 0)
+    keyword: str = "for"
 
 
-class Arm(Struct, frozen=True):
-    """`patterns) body ;;`."""
+class Count(Struct, frozen=True):
+    """`for ((first; condition; step)); do body; done`."""
 
-    patterns: tuple[Word, ...]
+    header: tuple[Arithmetic | None, Arithmetic | None, Arithmetic | None]
     body: Sequence
 
 
+class Evaluation(Struct, frozen=True):
+    """`((expression))`, also for `let`."""
+
+    expression: Arithmetic
+
+
+class Function(Struct, frozen=True):
+    """`name() body`; the body is a group with its redirections."""
+
+    name: str
+    body: Statement
+    span: Span = (0, 0)
+
+
+class Beside(Struct, frozen=True):
+    """`coproc name { body; }`."""
+
+    name: str
+    body: Sequence
+    span: Span = (0, 0)
+
+
+class Arm(Struct, frozen=True):
+    """`patterns) body end`; `end` is `;;`, `;&` (the next body, too) or `;;&` (the next patterns, too)."""
+
+    patterns: tuple[Word, ...]
+    body: Sequence
+    end: str = ";;"
+
+
 class Case(Struct, frozen=True):
-    """`case word in arms esac`; only `;;` ends an arm."""
+    """`case word in arms esac`."""
 
     word: Word
     arms: tuple[Arm, ...]
@@ -153,7 +219,21 @@ class Condition(Struct, frozen=True):
     span: Span = (0, 0)
 
 
-Command = Simple | Binary | Group | If | Loop | For | Case | Time | Condition
+Command = (
+    Simple
+    | Binary
+    | Group
+    | If
+    | Loop
+    | For
+    | Count
+    | Case
+    | Time
+    | Condition
+    | Evaluation
+    | Function
+    | Beside
+)
 
 
 class Statement(Struct, frozen=True):

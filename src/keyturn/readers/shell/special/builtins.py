@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 
+from keyturn.actions import Effect
 from keyturn.readers.paths import unknown_path
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.ceiling import anything, widest
 from keyturn.readers.shell.effects import apply, entered
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import read_words
+from keyturn.readers.shell.wordlist import words
 
-_SETTINGS = re.compile(r"[-+][euxvfCb]*(?:o)?")
-_NAMED = frozenset({"pipefail", "errexit", "nounset", "xtrace", "noglob", "noclobber", "verbose"})
+_SETTINGS = re.compile(r"[-+][abeEfhmntTuvxC]*(?:o)?|-B")
+_NAMED = words(
+    "allexport errexit errtrace functrace hashall ignoreeof interactive-comments monitor noclobber noexec noglob nolog "
+    "notify nounset onecmd pipefail verbose xtrace emacs vi"
+)
 _MODE = re.compile(r"[0-7]{3,4}|[ugoa]*[-+=][rwxXst]*(?:,[ugoa]*[-+=][rwxXst]*)*")
 _SPECIAL_BITS = re.compile(r"0*[2-7][0-7]{3}|.*[+=][rwxXt]*s.*")
 _SIGNAL = re.compile(r"-(?:[0-9]{1,2}|(?:SIG)?[A-Z][A-Z0-9]{1,9})")
@@ -34,21 +39,31 @@ def cd(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
 
 
 def set_options(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
-    """`set -euo pipefail` and kin; anything else sets or prints variables."""
+    """set: settings that don't change how the rest is read (any, if there is no rest), and positional parameters."""
     del grammar
-    expects_name = False
     if not arguments:
-        call.refuse("set without options prints every variable")
+        call.effects.append(Effect("reads", "variables", "system", ("secret",)))
+    expects_name = False
     for argument in arguments:
-        if expects_name and argument.known and argument.text in _NAMED:
+        if argument.known and argument.text in ("--", "-") and not expects_name:
+            return
+        if not argument.may_be_option and not (argument.known and argument.text.startswith("+")):
+            if not expects_name:
+                if not argument.known and argument.prefix[:1] == "+":
+                    call.refuse("set with words that are only known when it runs", argument.span)
+                return
+            if argument.known and call.scene.alone and argument.text not in _NAMED:
+                call.add("configures", f"the shell's {argument.text}", "code")
+            elif not (argument.known and argument.text in _NAMED):
+                call.refuse("A setting of the shell that changes how the script is read", argument.span)
+                return
             expects_name = False
         elif (
-            not expects_name
-            and argument.known
-            and len(argument.text) > 1
-            and _SETTINGS.fullmatch(argument.text)
+            argument.known and not argument.many and (call.scene.alone or _SETTINGS.fullmatch(argument.text))
         ):
             expects_name = argument.text.endswith("o")
+            if not _SETTINGS.fullmatch(argument.text):
+                call.add("configures", "the shell's settings", "code")
         else:
             call.refuse("set with words that are not described", argument.span)
             return

@@ -11,8 +11,7 @@ from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.effects import enter
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import Words, read_words
-from keyturn.readers.shell.syntax import Assignment, Text, Word
-from keyturn.readers.shell.variables import environment_problem
+from keyturn.readers.shell.variables import variable_effect
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _DIALECTS = {"bash": "bash", "sh": "posix", "dash": "posix"}
@@ -39,10 +38,10 @@ def env(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     held(words, call)
     operands = list(words.operands)
     while operands and operands[0].known and (match := _ASSIGNMENT.fullmatch(operands[0].text)):
-        given = operands.pop(0)
-        problem = environment_problem(Assignment(match.group(1), Word((Text(match.group(2)),))))
-        if problem:
-            call.refuse(problem, given.span)
+        operands.pop(0)
+        effect = variable_effect(match.group(1), match.group(2), visible=True)
+        if effect:
+            call.effects.append(effect)
     if operands:
         call.nest(operands)
     elif not any(given.option.shown in ("--help", "--version") for given in words.given):
