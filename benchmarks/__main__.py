@@ -33,6 +33,9 @@ def show(name: str, rows: list[dict[str, Any]]) -> None:
     print(f"\n{name}")
     print(f"  {'what':<66} {'value':>12} {'floor':>12} {'budget':>12} unit")
     for row in rows:
+        if row.get("skipped"):
+            print(f"  {row['name']:<66} skipped: {row['skipped']}")
+            continue
         mark = " " if row["within"] else "✗"
         print(
             f"{mark} {row['name']:<66} {number(row['value']):>12} {number(row['floor']):>12} {number(row['budget']):>12} {row['unit']}"

@@ -74,7 +74,7 @@ tee «|-a» @new@ «|@new@» < @file@
 sed «-n 1p|s/o/0/g|2d|/x/d» @files@
 sed «-i|-i.bak|--in-place|--in-place=.o|-n -i» «s/o/0/|1d|1p» @files@
 sed «'w n1'|'s/o/0/w n2.txt'» @file@
-split -l 1 @file@ «|part|sub/part»
+split -l 1 @file@ «|part|sub/part|p»
 csplit -s @file@ 2
 tar «-cf|cf|-czf» «n.tar|sub/n.tar» «@folder@|@files@»
 tar -cf n.tar sub && tar «-xf|tf|-xvf» n.tar «|-C other»

@@ -37,6 +37,7 @@ _OPERANDS: dict[str, tuple[Verb, ...]] = {
     "unpacks": ("writes", "configures"),
     "packs": ("writes",),
     "makes": ("writes",),
+    "begins": ("writes",),
     "url": ("connects",),
     "sends": ("connects", "sends"),
     "remote": ("connects",),

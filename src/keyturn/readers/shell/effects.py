@@ -81,7 +81,9 @@ def _dispatched(words: Words, call: Call) -> None:
 def _always(effect: FixedEffect, words: Words, call: Call) -> None:
     what = _filled(effect.what, words)
     if effect.zone == "here":
-        call.path(effect.verb, Argument(what, call.span))
+        wild = "*" in what and "{" not in effect.what
+        prefix = what.split("*", 1)[0] if wild else ""
+        call.path(effect.verb, Argument(what, call.span, known=not wild, prefix=prefix, wild=wild))
     elif effect.zone == "elsewhere":
         call.elsewhere(effect.verb, what)
     elif (effect.verb, effect.zone) == ("executes", "code"):
@@ -307,6 +309,11 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
         _into(operand, operands[:index], call)
     elif kind == "links":
         _link(operand, operands[-1], call)
+    elif kind == "begins":
+        call.path(
+            "writes",
+            replace(operand, text=operand.text + "*", known=False, wild=operand.known or operand.wild),
+        )
     elif kind == "makes":
         _makes(operand, call)
     elif kind == "packs":
