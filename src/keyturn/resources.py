@@ -68,6 +68,7 @@ class Surroundings(Struct, frozen=True):
     `protected` are paths that belong to Keyturn itself (its home, the client configuration that wires its gates).
     `links` are paths and patterns that the gate saw lead elsewhere through symbolic links: (as named, where it leads).
     `contents` are the files that the command would run, as the gate found them; None where nobody looked.
+    `programs` are the policy's own descriptions of programs: (file name, text). What a gate says here does not count.
     `fresh` says that each command gets a shell of its own: what an earlier one set is not there any more.
     """
 
@@ -78,6 +79,7 @@ class Surroundings(Struct, frozen=True):
     labels: tuple[Label, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     contents: tuple[CodeFile, ...] | None = None
+    programs: tuple[tuple[str, str], ...] = ()
     fresh: bool = False
 
 

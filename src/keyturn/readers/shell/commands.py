@@ -6,7 +6,7 @@ import re
 
 from keyturn.readers.shell.calls import Argument, Call, Scene
 from keyturn.readers.shell.effects import apply
-from keyturn.readers.shell.grammar import programs
+from keyturn.readers.shell.grammar import Grammar, programs
 from keyturn.readers.shell.special import SPECIALS
 from keyturn.readers.shell.special.state import BUILTINS
 from keyturn.readers.shell.syntax import Span
@@ -41,7 +41,7 @@ def work_out(words: list[Argument], scene: Scene, span: Span) -> Call:
             return _by_path(first, arguments, scene, span)
         name = match.group(1)
     call = Call(name, scene, span)
-    grammar = programs().get(name)
+    grammar = programs(scene.around.programs).get(name)
     if name in HELD_BUILTINS:
         call.refuse(f"{name} {HELD_BUILTINS[name]}")
     elif name in BUILTINS and "/" not in first.text:
@@ -49,11 +49,39 @@ def work_out(words: list[Argument], scene: Scene, span: Span) -> Call:
     elif grammar is None:
         call.add("executes", name, "unknown")
         call.refuse(f"The program {name or '(empty name)'} is not described")
+    elif grammar.by_name:
+        _by_name(grammar, arguments, call)
     elif grammar.special:
         SPECIALS[grammar.special](grammar, arguments, call)
     else:
         apply(grammar, arguments, call)
+    if call.problems and not call.nested and all(effect.verb != "executes" for effect in call.effects):
+        call.add("executes", name, "unknown")  # what is not understood may run anything
     return call
+
+
+def _by_name(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """A program of which only the worst is known; words that look like paths are paths that it may read."""
+    verbs = list(dict.fromkeys(effect.verb for effect in grammar.always))
+    for effect in grammar.always:
+        call.add(effect.verb, call.program if effect.verb == "executes" else effect.what, effect.zone)
+    for argument in arguments:
+        if "/" in argument.text and not argument.may_be_option:
+            call.path("reads", argument)
+    does = ", ".join(_DOES[verb] for verb in verbs)
+    call.refuse(f"{call.program} can {does}; how it is told to is not described")
+
+
+_DOES = {
+    "executes": "run other programs",
+    "reads": "read any file",
+    "writes": "write any file",
+    "deletes": "delete files",
+    "connects": "speak to other machines",
+    "sends": "send data",
+    "configures": "change the system",
+    "grants": "give rights away",
+}
 
 
 def _by_path(first: Argument, arguments: list[Argument], scene: Scene, span: Span) -> Call:

@@ -74,7 +74,7 @@ def _dispatched(words: Words, call: Call) -> None:
     """`python -m pytest …`: a described program in another dress, whose words are read like its own."""
     for given in words.given:
         module = given.value if any(c.action == "dispatches" for c in given.option.clauses) else None
-        if module is not None and module.known and module.text in programs():
+        if module is not None and module.known and module.text in programs(call.scene.around.programs):
             call.nest([module, *words.operands])
 
 

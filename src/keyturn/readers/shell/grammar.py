@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, get_args
@@ -39,8 +40,27 @@ SPECIAL = words(
 _NAME = re.compile(r"(--?[A-Za-z0-9?#@][A-Za-z0-9_.+-]*|-NUM|\+NUM)(\[=?[A-Z]+\]|[ =][A-Z]+)?")
 _SETTINGS = words(
     "about operands options abbreviations stops default always special subcommands like single_dash "
-    "required held_text argument_files"
+    "required held_text argument_files can"
 )
+_EXTENDS = words("like about options held_text subcommands")
+_CAN: dict[str, tuple[str, ...]] = {
+    "executes": ("executes unknown …",),
+    "reads": ("reads unknown …",),
+    "writes": ("writes unknown …",),
+    "deletes": ("deletes unknown …",),
+    "connects": ("connects network …",),
+    "sends": ("connects network …", "sends network …"),
+    "configures": ("configures system …",),
+    "grants": ("grants system …",),
+}
+"""What a program that is known by name only can do -> its effects: to anything, in zones that nothing lets run."""
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("about", "operands", "options", "special", "like", "held_text", "can"), str),
+    **dict.fromkeys(("abbreviations", "stops", "single_dash", "argument_files"), bool),
+    **dict.fromkeys(("default", "always"), list),
+    "subcommands": dict,
+    "required": int,
+}
 
 
 class BadGrammar(ValueError):
@@ -101,7 +121,7 @@ class FixedEffect(Struct, frozen=True):
 
 
 class Grammar(Struct, frozen=True):
-    """One program or subcommand."""
+    """One program or subcommand. `by_name`: only what it can do is known (`can`), not how it is told to."""
 
     name: str
     about: str = ""
@@ -116,6 +136,7 @@ class Grammar(Struct, frozen=True):
     special: str = ""
     held_text: str = ""
     argument_files: bool = False
+    by_name: bool = False
     subcommands: dict[str, Grammar] = {}
 
     @property
@@ -123,6 +144,7 @@ class Grammar(Struct, frozen=True):
         """Whether no words at all could make it do more than read: then words made at run time are fine."""
         return (
             not self.special
+            and not self.by_name
             and not self.subcommands
             and not self.held_text
             and all(effect.verb == "reads" for effect in self.always)
@@ -147,18 +169,31 @@ class Grammar(Struct, frozen=True):
         return next(iter(candidates.values())) if len(candidates) == 1 else None
 
 
-@lru_cache(maxsize=1)
-def programs() -> dict[str, Grammar]:
-    """All described programs by name. Raises `BadGrammar`."""
-    known: dict[str, Grammar] = {}
+Files = tuple[tuple[str, str], ...]
+"""Descriptions beside the shipped ones: (file name, TOML text)."""
+
+
+@lru_cache(maxsize=16)
+def programs(more: Files = ()) -> dict[str, Grammar]:
+    """All described programs by name; those in *more* replace the shipped ones. Raises `BadGrammar`."""
+    if more:
+        return {**programs(), **_merged(more, programs())}
     folder = files("keyturn.readers.shell").joinpath("programs")
-    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if file.name.endswith(".toml"):
-            for name, grammar in load(file.read_text("utf-8"), file.name, known).items():
-                if name in known:
-                    raise BadGrammar(f"{file.name}: {name} is described twice")
-                known[name] = grammar
-    return known
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    return _merged(((e.name, e.read_text("utf-8")) for e in entries if e.name.endswith(".toml")), {})
+
+
+def _merged(texts: Iterable[tuple[str, str]], shipped: dict[str, Grammar]) -> dict[str, Grammar]:
+    """The programs of several files. An entry with `can` stands back for a full one, wherever that is."""
+    found: dict[str, Grammar] = {}
+    for source, text in texts:
+        for name, grammar in load(text, source, {**shipped, **found}).items():
+            before = found.get(name)
+            if before is not None and not (before.by_name or grammar.by_name):
+                raise BadGrammar(f"{source}: {name}: is described twice")
+            if before is None or before.by_name:
+                found[name] = grammar
+    return found
 
 
 def load(text: str, source: str, known: dict[str, Grammar] | None = None) -> dict[str, Grammar]:
@@ -167,6 +202,8 @@ def load(text: str, source: str, known: dict[str, Grammar] | None = None) -> dic
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadGrammar(f"{source}: {error}") from error
+    except RecursionError as error:
+        raise BadGrammar(f"{source}: is nested too deep") from error
     return _grammars(tables, source, "", known or {})
 
 
@@ -178,19 +215,22 @@ def _grammars(
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise BadGrammar(f"{source}: {outer}{name} is not a table")
+        where = f"{source}: {outer}{name}"
         if "like" not in table:
             found[name] = _grammar(name, table, source, outer)
             continue
+        _types({k: v for k, v in table.items() if k in _TYPES}, where)
         model = found.get(table["like"]) or known.get(table["like"])
-        if model is None or set(table) - {"like", "about", "options", "held_text"}:
-            raise BadGrammar(f"{source}: {outer}{name} is like one that is not described before it")
-        more = _options(table.get("options", ""), f"{source}: {outer}{name}")
+        if model is None or set(table) - _EXTENDS:
+            raise BadGrammar(f"{where}: is like one that is not described before it")
+        more = _grammars(table.get("subcommands", {}), source, f"{outer}{name} ", model.subcommands)
         found[name] = replace(
             model,
             name=name,
             about=table.get("about", model.about),
-            options={**model.options, **more},
-            held_text=_pattern(table.get("held_text", model.held_text), f"{source}: {outer}{name}"),
+            options={**model.options, **_options(table.get("options", ""), where)},
+            held_text=_pattern(table.get("held_text", model.held_text), where),
+            subcommands={**model.subcommands, **more},
         )
     return found
 
@@ -200,11 +240,14 @@ def _grammar(name: str, table: dict[str, Any], source: str, outer: str = "") -> 
     unknown = set(table) - _SETTINGS
     if unknown:
         raise BadGrammar(f"{where}: unknown setting {sorted(unknown)[0]}")
+    _types(table, where)
     if not table.get("about"):
         raise BadGrammar(f"{where}: says nothing about what it does")
     special = table.get("special", "")
     if special and special not in SPECIAL:
         raise BadGrammar(f"{where}: unknown grammar {special}")
+    if "can" in table:
+        return _by_name(name, table, where)
     subcommands = _grammars(table.get("subcommands", {}), source, f"{outer}{name} ", {})
     return Grammar(
         name=name,
@@ -222,6 +265,25 @@ def _grammar(name: str, table: dict[str, Any], source: str, outer: str = "") -> 
         argument_files=table.get("argument_files", False),
         subcommands=subcommands,
     )
+
+
+def _by_name(name: str, table: dict[str, Any], where: str) -> Grammar:
+    """A program of which only the worst is known: it has those effects, and is never understood."""
+    unknown = [verb for verb in table["can"].split() if verb not in _CAN]
+    if unknown or not table["can"].split() or set(table) - {"about", "can"}:
+        raise BadGrammar(f"{where}: `can` stands beside `about` only, and is any of {', '.join(_CAN)}")
+    effects = dict.fromkeys(effect for verb in table["can"].split() for effect in _CAN[verb])
+    return Grammar(
+        name, table["about"], by_name=True, always=tuple(_fixed(effect, where) for effect in effects)
+    )
+
+
+def _types(table: dict[str, Any], where: str) -> None:
+    for setting, value in table.items():
+        wanted = _TYPES[setting]
+        texts = wanted is not list or (isinstance(value, list) and all(isinstance(v, str) for v in value))
+        if not isinstance(value, wanted) or not texts or (wanted is int and isinstance(value, bool)):
+            raise BadGrammar(f"{where}: {setting} is written in another way")
 
 
 def _operands(text: str, where: str) -> tuple[Operand, ...]:
