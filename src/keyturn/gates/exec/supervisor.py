@@ -1,0 +1,409 @@
+"""The supervisor of one process tree: every exec in it waits until `decide` has answered.
+
+Rules kept here:
+
+- What was decided on is what runs. After the kernel has loaded the program and before its first instruction, words,
+  variables and file are compared with what was read (`tracee.mismatch`); anything else is killed. Plain "continue" would
+  lose that race against another thread of the caller (seccomp_unotify(2), "NOTES").
+- Whatever goes wrong is a no: memory that can't be read, a file that is missing or too large, a caller that is traced, a
+  `decide` that fails. If the supervisor ends, the kernel answers ENOSYS to every exec of the tree.
+- A held exec waits by itself; others go on being answered.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+from keyturn.gates.exec import kernel, tracee
+from keyturn.gates.exec.kernel import support
+from keyturn.gates.exec.model import Allow, Deny, Exec, Verdict
+from keyturn.gates.exec.tree import descendants, parents, reap_orphans
+
+Answer = Callable[[Verdict], None]
+Decide = Callable[[Exec, Answer], Verdict | None]
+MAX_WAITING = 4_096
+"""Most execs that wait for an answer at once; a further one is refused."""
+_LOADING_SECONDS = 10.0
+"""How long the kernel may take to load a program; then it is killed."""
+
+
+class NotSupervised(OSError):
+    """The tree could not be put under the gate, so nothing was started."""
+
+
+class Child:
+    """The command at the top of the tree."""
+
+    def __init__(self, pid: int, supervisor: Supervisor) -> None:
+        self.pid = pid
+        self._supervisor = supervisor
+        self._status: int | None = None
+        self._lock = threading.Lock()
+
+    def poll(self) -> int | None:
+        """The exit code if it ended (128 + N for signal N), else None."""
+        with self._lock:
+            if self._status is None:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self._take(status)
+            return self._status
+
+    def wait(self) -> int:
+        """Wait for its end; the exit code."""
+        pidfd = None
+        if self.poll() is None:
+            try:
+                pidfd = os.pidfd_open(self.pid)
+                select.select([pidfd], [], [])
+            finally:
+                if pidfd is not None:
+                    os.close(pidfd)
+        while (code := self.poll()) is None:
+            os.sched_yield()
+        return code
+
+    def kill_tree(self) -> int:
+        """End every process of the tree, also those that left it; returns how many. No exec is answered any more."""
+        return self._supervisor.kill_tree()
+
+    def _take(self, status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        self._status = code if code >= 0 else 128 - code
+
+
+class Supervisor:
+    """Supervises trees started with `start`. `decide` is called in the supervisor's own thread and must be quick.
+
+    It answers with a verdict at once, or with None and later, from any thread, through the given function.
+    `only_continue` leaves out the comparison, for tests that show what it is for.
+    """
+
+    def __init__(
+        self,
+        decide: Decide,
+        *,
+        only_continue: bool = False,
+        killed: Callable[[Exec, str], None] | None = None,
+    ) -> None:
+        self._decide = decide
+        self._verified = not only_continue
+        self._killed = killed or (lambda _exec, _why: None)
+        self._files = tracee.Files()
+        self._listeners: dict[int, kernel.Listener] = {}
+        self._waiting: dict[tuple[int, int], tracee.Asked] = {}
+        self._answers: deque[tuple[tuple[int, int], Verdict]] = deque()
+        self._stopped = False
+        self._started: list[int] = []
+        self._others = frozenset(pid for pid, (parent, _) in parents().items() if parent == os.getpid())
+        self._wake, self._woken = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._poll = select.poll()
+        self._poll.register(self._wake, select.POLLIN)
+        self._thread: threading.Thread | None = None
+
+    # --- starting -----------------------------------------------------------------------------------
+
+    def start(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str,
+        *,
+        envelope: Callable[[], None] | None = None,
+        stdin: int = 0,
+        stdout: int = 1,
+        stderr: int = 2,
+        terminal: bool = False,
+    ) -> Child:
+        """Start *argv* (its first word a path, or looked up along PATH of *env*) under the gate.
+
+        *envelope* is called in the child before the filter. With *terminal*, *stdin* becomes the child's controlling
+        terminal. Raises `NotSupervised`, saying why; then nothing was started.
+        """
+        kernel.adopt_orphans()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        program = kernel.filter_program(os.getpid(), os.getpgrp())
+        pid = os.fork()
+        if pid == 0:
+            _child(theirs, program, list(argv), dict(env), cwd, envelope, (stdin, stdout, stderr), terminal)
+        theirs.close()
+        with ours:
+            said, fds, _, _ = socket.recv_fds(ours, 4_096, 1)
+        if said[:1] != b"L" or not fds:
+            os.waitpid(pid, 0)
+            raise NotSupervised(
+                errno.EPERM, os.fsdecode(said) or "the command ended before it was supervised"
+            )
+        os.set_inheritable(fds[0], False)
+        listener = kernel.Listener(fds[0])
+        self._listeners[listener.fd] = listener
+        self._poll.register(listener.fd, select.POLLIN)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="exec gate", daemon=True)
+            self._thread.start()
+        else:
+            self._nudge()
+        self._started.append(pid)
+        return Child(pid, self)
+
+    def kill_tree(self) -> int:
+        """See `Child.kill_tree`."""
+        self._stopped = True
+        self._nudge()
+        ended: set[int] = set()
+        while alive := self._alive():
+            for pid in alive:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            ended |= alive
+            time.sleep(0.001)  # what was killed needs a moment to be gone
+        reap_orphans(os.getpid(), frozenset(self._started))
+        return len(ended)
+
+    def _alive(self) -> set[int]:
+        """The tree's living processes: what is below the commands started, and orphans that came to us."""
+        own = os.getpid()
+        known = parents()
+        tops = set(self._started)
+        adopted = {pid for pid, (parent, _) in known.items() if parent == own and pid not in self._others}
+        found: set[int] = set()
+        for top in tops | adopted:
+            if top in known and known[top][1] not in ("Z", "X"):
+                found.add(top)
+            found |= descendants(top, known)
+        return found
+
+    def close(self) -> None:
+        """Stop answering: the kernel then answers ENOSYS to every exec of the tree."""
+        self._stopped = True
+        self._nudge()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        for fd in list(self._listeners):
+            self._forget(fd)
+
+    # --- serving ------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        while not self._stopped:
+            for fd, events in self._poll.poll():
+                if fd == self._wake:
+                    self._drain()
+                elif events & select.POLLIN:
+                    self._notified(self._listeners[fd])
+                elif events & (select.POLLHUP | select.POLLERR):
+                    self._forget(fd)
+        for fd in list(self._listeners):
+            self._forget(fd)
+
+    def _notified(self, listener: kernel.Listener) -> None:
+        notification = listener.receive()
+        if notification is None:
+            return
+        key = (listener.fd, notification[0])
+        try:
+            asked = tracee.read(notification, self._files)
+        except tracee.Unreadable as problem:
+            if listener.valid(key[1]):
+                if problem.words:
+                    say(notification[1], problem.words)
+                listener.answer(key[1], problem.error)
+            return
+        except Exception as fault:  # a fault of the gate's own is a no, too
+            say(notification[1], f"the gate failed ({type(fault).__name__})")
+            listener.answer(key[1], errno.EPERM)
+            return
+        if not listener.valid(key[1]):
+            return  # what was read may have been another process's
+        if len(self._waiting) >= MAX_WAITING:
+            self._finish(key, asked, Deny("too many programs wait for an answer"))
+            return
+        self._waiting[key] = asked
+        try:
+            verdict = self._decide(asked.exec, lambda late: self._late(key, late))
+        except Exception as fault:
+            verdict = Deny(f"the decision failed ({type(fault).__name__})")
+        if verdict is not None and self._waiting.pop(key, None) is not None:
+            self._finish(key, asked, verdict)
+
+    def _late(self, key: tuple[int, int], verdict: Verdict) -> None:
+        self._answers.append((key, verdict))
+        self._nudge()
+
+    def _nudge(self) -> None:
+        try:
+            os.write(self._woken, b"x")
+        except BlockingIOError:
+            pass  # it is full, so it will be read
+
+    def _drain(self) -> None:
+        try:
+            os.read(self._wake, 4_096)
+        except BlockingIOError:
+            pass
+        while self._answers:
+            key, verdict = self._answers.popleft()
+            asked = self._waiting.pop(key, None)
+            if asked is not None:
+                self._finish(key, asked, verdict)
+
+    def _forget(self, fd: int) -> None:
+        listener = self._listeners.pop(fd, None)
+        if listener is None:
+            return
+        self._poll.unregister(fd)
+        for key in [key for key in self._waiting if key[0] == fd]:
+            del self._waiting[key]
+        os.close(fd)
+
+    # --- answering ----------------------------------------------------------------------------------
+
+    def _finish(self, key: tuple[int, int], asked: tracee.Asked, verdict: Verdict) -> None:
+        listener = self._listeners.get(key[0])
+        if listener is None or not listener.valid(key[1]):
+            return
+        if not isinstance(verdict, Allow):
+            if verdict.words:
+                say(asked.exec.pid, verdict.words)
+            listener.answer(key[1], errno.EPERM)
+        elif self._verified:
+            self._run_verified(listener, key[1], asked)
+        else:
+            listener.answer(key[1], go_on=True)
+
+    def _run_verified(self, listener: kernel.Listener, number: int, asked: tracee.Asked) -> None:
+        thread, process = asked.exec.pid, asked.exec.tgid
+        try:
+            kernel.seize(thread)
+        except OSError as error:
+            say(thread, f"what it runs can't be checked ({error.strerror}); a traced process runs nothing")
+            listener.answer(number, errno.EPERM)
+            return
+        if not listener.answer(number, go_on=True):
+            _let_go(thread)
+            return
+        stopped = _wait_for_stop(thread, process)
+        if stopped is None:
+            return
+        pid, status = stopped
+        if status >> 16 != kernel.EVENT_EXEC:
+            kernel.detach(pid)  # the exec failed, and the caller goes on with the kernel's own error
+            return
+        why = tracee.mismatch(asked)
+        if why:
+            say(process, f"killed before it began: {why} while it waited")
+            os.kill(process, signal.SIGKILL)
+            kernel.detach(process)
+            self._killed(asked.exec, why)
+            return
+        kernel.detach(process)
+
+
+def _wait_for_stop(thread: int, process: int) -> tuple[int, int] | None:
+    """The first stop of the seized *thread*, which is *process* after an exec. None if it ended."""
+    if thread == process:
+        try:
+            pid, status = os.waitpid(thread, kernel.WALL)
+        except ChildProcessError:
+            return None
+        return (pid, status) if os.WIFSTOPPED(status) else None
+    until = time.monotonic() + _LOADING_SECONDS
+    while time.monotonic() < until:
+        for candidate in (thread, process):
+            try:
+                pid, status = os.waitpid(candidate, kernel.WALL | os.WNOHANG)
+            except ChildProcessError:
+                continue
+            if pid and os.WIFSTOPPED(status):
+                return pid, status
+        if not os.path.exists(f"/proc/{process}"):
+            return None
+        os.sched_yield()
+    os.kill(process, signal.SIGKILL)
+    return None
+
+
+def _let_go(thread: int) -> None:
+    """Detach from a thread whose call is over already."""
+    try:
+        os.waitpid(thread, kernel.WALL)
+    except ChildProcessError:
+        return
+    kernel.detach(thread)
+
+
+def say(process: int, words: str) -> None:
+    """Write *words* to the standard error of *process*, if that can be done without waiting."""
+    line = os.fsencode(f"keyturn: {words}\n")
+    try:
+        fd = kernel.borrow_fd(process, 2)
+    except OSError:
+        try:
+            fd = os.open(
+                f"/proc/{process}/fd/2",
+                os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
+            )
+        except OSError:
+            return
+    try:
+        if select.select([], [fd], [], 0)[1]:
+            os.write(fd, line)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+
+
+def _child(
+    channel: socket.socket, program: bytes, argv: list[str], env: dict[str, str], cwd: str,
+    envelope: Callable[[], None] | None, fds: tuple[int, int, int], terminal: bool,
+) -> None:  # fmt: skip
+    """In the child: standard descriptors, session, envelope, filter, then the command. Never returns."""
+    try:
+        kernel.dumpable(True)
+        # Out of the way of 0 to 2, which are about to be replaced.
+        copies = [os.dup2(fd, 200 + index) for index, fd in enumerate(fds)]
+        for index, copy in enumerate(copies):
+            os.dup2(copy, index)
+        way = os.dup2(channel.fileno(), 210)
+        os.closerange(3, 210)
+        os.closerange(211, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 1 << 20 else 1 << 16)
+        os.set_inheritable(way, False)
+        if terminal:
+            os.setsid()
+            import fcntl
+            import termios
+
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        os.chdir(cwd)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
+        if envelope is not None:
+            envelope()
+        kernel.no_signals_outward()
+        listener = kernel.install(program)
+        link = socket.socket(fileno=way)
+        kernel.send_fd(link, listener)
+        os.close(listener)
+        os.execvpe(argv[0], argv, env)
+    except BaseException as error:
+        words = f"{getattr(error, 'strerror', None) or error}"
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        try:
+            socket.socket(fileno=210).send(b"E" + os.fsencode(words))
+        except OSError:
+            os.write(2, os.fsencode(f"keyturn: {argv[0]} can't be started: {words}\n"))
+    os._exit(127)  # as shells say of what can't be started
+
+
+__all__ = ["Answer", "Child", "Decide", "NotSupervised", "Supervisor", "say", "support"]
