@@ -63,7 +63,7 @@ LEAD_OUT = [
     "cat *.txt",
     "cat out/*",
     "cat o*/notes",
-    "ls out/",
+    "wc -l out/notes",
     "echo x > out/notes",
     "echo x > note.txt",
     "sed -i s/a/b/ out/notes",
