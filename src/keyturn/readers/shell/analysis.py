@@ -177,17 +177,16 @@ class Walk:
         self._called.add(name)
         ends: Folders = frozenset()
         for each in self._functions[name]:
+            self._evaluated += 1
             if name in self._running or len(self._running) > MAX_DEPTH:
                 self._refuse("A function that calls itself", each.span)
                 return scene.folders
+            if self._evaluated > MAX_STEPS:
+                self._refuse(f"More than {MAX_STEPS} calls of functions", self._functions[name][0].span)
+                return scene.folders
             self._running.append(name)
-            before = len(self.steps)
             ends |= frozenset().union(*self.statement(each.body, scene))
             self._running.pop()
-            self._evaluated += len(self.steps) - before + 1
-            if self._evaluated > MAX_STEPS * 4:
-                self._refuse("Functions that call each other too often", each.span)
-                return scene.folders
         return ends
 
     def _count(self, command: Count, scene: Scene) -> tuple[Folders, Folders]:

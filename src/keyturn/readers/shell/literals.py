@@ -49,7 +49,7 @@ def unquoted(raw: str, first: bool, last: bool, span: Span, tilde_anywhere: bool
                 at += len(bracket)
                 continue
             plain.append(character)
-        elif character == "~" and _is_home(raw, at, first, span, tilde_anywhere):
+        elif character == "~" and _is_home(raw, at, (first, last), span, tilde_anywhere):
             _flush(plain, parts)
             user = _USER.match(raw, 1)
             parts.append(Home(user.group() if user else ""))
@@ -84,11 +84,12 @@ def _bracket(raw: str, at: int, last: bool, span: Span) -> str | None:
     return None
 
 
-def _is_home(raw: str, at: int, first: bool, span: Span, anywhere: bool) -> bool:
+def _is_home(raw: str, at: int, ends: tuple[bool, bool], span: Span, anywhere: bool) -> bool:
+    first, last = ends
     if at == 0 and first:
         user = _USER.match(raw, 1)
         after = user.end() if user else 1
-        if len(raw) == after or raw[after] == "/":
+        if raw[after : after + 1] == "/" or (len(raw) == after and last):
             return True
         raise NotUnderstood("A tilde with something other than a user's name", span)
     if first and raw[at - 1] == ":" and "=" not in raw[:at] and not anywhere:

@@ -191,16 +191,11 @@ class Lowering:
     def _LetClause(self, node: Node) -> Evaluation:  # noqa: N802
         only(node, "Let", "Exprs")
         expressions = [self._let(expression) for expression in node["Exprs"]]
-        tokens: list[str | Part] = []
-        for each in expressions:
-            bracketed = each.tokens if len(each.tokens) == 1 else ("(", *each.tokens, ")")
-            tokens = (
-                ["(", *tokens, ")", ",", *bracketed]
-                if len(tokens) > 1
-                else [*tokens, *([","] if tokens else []), *bracketed]
-            )
-        if len(expressions) == 1:
-            tokens = list(expressions[0].tokens)
+        tokens: list[str | Part] = list(expressions[0].tokens)
+        for each in expressions[1:]:
+            before = tokens if len(tokens) == 1 else ["(", *tokens, ")"]
+            behind = each.tokens if len(each.tokens) == 1 else ("(", *each.tokens, ")")
+            tokens = [*before, ",", *behind]
         reads = tuple(dict.fromkeys(name for each in expressions for name in each.reads))
         sets = tuple(dict.fromkeys(name for each in expressions for name in each.sets))
         return Evaluation(Arithmetic(tuple(tokens), reads, sets, False, span_of(node)))
@@ -333,8 +328,9 @@ class Lowering:
         if (node.get("Array") or node.get("Index")) and self.dialect != "bash":
             raise NotUnderstood("Arrays are not part of the POSIX shell", span)
         if node.get("Array"):
-            if node.get("Index"):
-                raise NotUnderstood("A list inside of a list", span)
+            after = self.source[span[1] : span[1] + 1]
+            if node.get("Index") or (after and after not in b" \t\n;&|)`"):
+                raise NotUnderstood("A list of a form that is not described", span)
             return Assignment(name, None, append, span, self._items(node["Array"]))
         if node.get("Naked"):
             return Assignment(name, None, False, span)

@@ -298,6 +298,11 @@ class Words:
             raise NotUnderstood("An expansion that sets something other than a plain variable", span)
         if variable.quoted and not all(_is_plain(part) for part in word.parts):
             raise NotUnderstood("Quotes or unusual characters inside a quoted parameter expansion", span)
+        literals_inside = [
+            p["Value"] for p in (expansion.get("Word") or {}).get("Parts") or () if p["Type"] == "Lit"
+        ]
+        if not variable.quoted and any(re.search(r"[ \t\n]", raw) for raw in literals_inside):
+            raise NotUnderstood("Unquoted blanks inside an unquoted parameter expansion", span)
         return replace(variable, operator=operator, word=word)
 
     def _substitution(self, node: Node, quoted: bool, span: Span) -> Substitution:
