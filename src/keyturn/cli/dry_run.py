@@ -137,6 +137,7 @@ class DryRun:
             home=home,
             protected=self._protected,
             labels=self.policy.labels,
+            programs=self.policy.programs,
             fresh=True,
         )
 

@@ -147,6 +147,7 @@ def _case(
         home=str(entry.get("home", HOME)),
         protected=tuple(map(str, entry.get("protected", PROTECTED))),
         labels=policy.labels,
+        programs=policy.programs,
         fresh=True,
     )
     name = str(

@@ -33,6 +33,7 @@ from keyturn.policy.folder import (
 )
 from keyturn.policy.memory import Memory
 from keyturn.policy.problems import PolicyInvalid, Problem
+from keyturn.policy.programs import Descriptions, read_programs
 from keyturn.policy.rules import MAX_RULES, Rule, rules_of
 from keyturn.policy.slices import Slice, Slices
 from keyturn.policy.vocabulary import KINDS, Words
@@ -67,6 +68,7 @@ class Policy:
         rules: tuple[Rule, ...],
         files: Mapping[str, bytes],
         digest: str,
+        programs: Descriptions = (),
     ) -> None:
         self.name = name
         self.mode = mode
@@ -74,6 +76,7 @@ class Policy:
         self.labels = labels
         self.rules = rules
         self.files = dict(files)
+        self.programs = programs
         self.digest = digest
         self._slices = Slices(rules)
         self._memory = Memory()
@@ -154,10 +157,19 @@ def parse(files: Mapping[str, bytes]) -> Policy:
         problems += wrong
     rules, wrong = parse_rules(files, "rules/", default, labels)
     problems += wrong
+    programs, wrong = read_programs(files)
+    problems += wrong
     if problems:
         raise PolicyInvalid(problems)
     return Policy(
-        name=name, mode=mode, default=default, labels=labels, rules=rules, files=files, digest=digest(files)
+        name=name,
+        mode=mode,
+        default=default,
+        labels=labels,
+        rules=rules,
+        files=files,
+        digest=digest(files),
+        programs=programs,
     )
 
 
@@ -327,6 +339,7 @@ def enforced(policy: Policy) -> Policy:
         rules=policy.rules,
         files=policy.files,
         digest=policy.digest,
+        programs=policy.programs,
     )
 
 

@@ -5,7 +5,7 @@ requirements.toml   [default] approve, within, reason, assurance: what a hold as
 resources.toml      [[label]] name, paths, hosts
 rules/*.cedar       the rules
 tests/*.toml        must-run, must-hold and must-refuse cases
-programs/*.toml     descriptions of programs for the readers: part of the version, not read here
+programs/*.toml     descriptions of programs for the readers (`policy.programs`)
 README.md           words for people: part of the version
 """
 
@@ -45,6 +45,7 @@ _PATTERNS = (
     "README.md",
     "rules/NAME.cedar",
     "tests/NAME.toml",
+    "programs/NAME.toml",
 )
 _LABEL = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)")

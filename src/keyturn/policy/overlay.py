@@ -5,6 +5,7 @@ The files lie where the agent works, so the agent can write them. Therefore:
 - only `forbid` and `permit … @hold`; a plain `permit` is an error (`policy.invalid`);
 - the policy's own answer stays: where no rule of the policy spoke, its default requirement is asked for as well,
   so a workspace can't replace "2 of security" by "1 of friends";
+- descriptions of programs are the policy's alone: one that says too little would let a command run;
 - merged obligations never ask less than each of their parts (`obligations`).
 """
 
@@ -48,6 +49,7 @@ def tighten(policy: Policy, extra_files: Mapping[str, bytes]) -> Policy:
         rules=(*policy.rules, *rules),
         files={**policy.files, **extra_files},
         digest=canonical.digest({"policy": policy.digest, "workspace": digest(extra_files)}),
+        programs=policy.programs,
     )
 
 

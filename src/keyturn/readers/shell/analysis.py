@@ -157,7 +157,7 @@ class Walk:
         if isinstance(command, Evaluation):
             self._arithmetic(command.expression, scene)
         elif isinstance(command, Function):
-            self._define(command)
+            self._define(command, scene)
         else:
             assert isinstance(command, Beside)
             self._set(command.name, None, False, command.span)
@@ -166,9 +166,9 @@ class Walk:
 
     # --- functions -------------------------------------------------------------------------------------
 
-    def _define(self, command: Function) -> None:
+    def _define(self, command: Function, scene: Scene) -> None:
         self._defined.add(command.name)
-        if command.name in programs():
+        if command.name in programs(scene.around.programs):
             effect = Effect("configures", f"what {command.name} means", "code")
             self._add(Step(command.name, (), effects=(effect,), span=self._span(command.span)))
 

@@ -123,7 +123,7 @@ def alias(arguments: list[Argument], call: Call) -> None:
             match = _ALIAS.fullmatch(argument.text)
             if not match or match.group(2)[-1:] in (" ", "\t"):
                 call.refuse("An alias that may change what other words mean", argument.span)
-            elif match.group(1) in programs():
+            elif match.group(1) in programs(call.scene.around.programs):
                 call.add("configures", f"what {match.group(1)} means", "code")
 
 
