@@ -1,1 +1,1 @@
-"""The exec gate: every `execve` of a process tree waits for a decision (README.md)."""
+"""The exec gate: every `execve` of an agent's process tree waits for a decision."""

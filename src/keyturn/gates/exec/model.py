@@ -1,17 +1,14 @@
-"""What the exec gate reads of an `execve`, and what may be answered. Data only; importable on every platform."""
+"""What the exec gate sees at one execve, and what it answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import msgspec
+from msgspec import Struct
 
 
-class FileIdentity(msgspec.Struct, frozen=True):
-    """A file as it was when the exec was asked about.
+class FileIdentity(Struct, frozen=True):
+    """One file as it was when it was looked at: `path` as the caller named it, resolved in its own root.
 
-    `path` is the path as the caller named it, made absolute; `sha256` is the hex digest of its content, and is kept for as long as
-    device, inode, size, mtime and ctime stay what they are.
+    `mtime_ns` and `ctime_ns` are nanoseconds since the epoch; `sha256` is `sha256:<hex>` of the content.
     """
 
     path: str
@@ -19,15 +16,16 @@ class FileIdentity(msgspec.Struct, frozen=True):
     inode: int
     size: int
     mtime_ns: int
+    ctime_ns: int
     sha256: str
 
 
-class Exec(msgspec.Struct, frozen=True):
-    """One `execve` or `execveat`, read from the caller and resolved in its root and working directory.
+class Exec(Struct, frozen=True):
+    """One `execve` or `execveat` that waits for an answer, read out of the caller's memory.
 
-    `pid` is the calling thread, `tgid` its process. `file` is what was named. For a `#!` script `script` is the same file and `interpreter`
-    the program that the kernel will really start. `ancestors` are process ids, the parent first, as far as the top of the tree.
-    Bytes that are not UTF-8 appear as surrogate escapes (PEP 383), so nothing is lost.
+    `pid` is the calling thread, `tgid` its process; `path` is what it asked for, absolute; `file` what lies there;
+    `interpreter` is set when `file` is a `#!` script (then `script` is `file`, too), with the words that the kernel
+    puts in front in `prefix`. `ancestors` are its parents up to the supervisor, nearest first.
     """
 
     pid: int
@@ -37,41 +35,37 @@ class Exec(msgspec.Struct, frozen=True):
     environment: dict[str, str]
     cwd: str
     file: FileIdentity
-    interpreter: FileIdentity | None
-    script: FileIdentity | None
-    ancestors: tuple[int, ...]
+    interpreter: FileIdentity | None = None
+    script: FileIdentity | None = None
+    prefix: tuple[str, ...] = ()
+    ancestors: tuple[int, ...] = ()
 
 
-class Allow(msgspec.Struct, frozen=True):
-    """Let it run.
-
-    `remember`: the same file, argv, environment and working directory in the same tree need not be asked about again, until
-    `Supervisor.forget()`. Only for decisions that do not depend on the ancestors.
-    """
-
-    remember: bool = False
+class Allow(Struct, frozen=True, tag=True):
+    """Run it, if what runs is what was read."""
 
 
-class Deny(msgspec.Struct, frozen=True):
-    """Let it fail with EPERM; *words* are written to the standard error of the caller first."""
+class Deny(Struct, frozen=True, tag=True):
+    """Don't run it: the caller gets EPERM, and *words* on its standard error."""
 
-    words: str
+    words: str = ""
 
 
 Verdict = Allow | Deny
-Answer = Callable[[Verdict], None]
-Decide = Callable[[Exec, Answer], Verdict | None]
 
 
-class Support(msgspec.Struct, frozen=True):
-    """What this kernel offers to the exec gate; `why` has one sentence for each thing that is missing.
+class Support(Struct, frozen=True):
+    """What this kernel offers. `why` says in words what is missing.
 
-    `user_notification`: execs can be made to wait. `verified`: what was approved can be compared with what runs, which is what makes the
-    gate a boundary. `landlock_abi`: 0 where there is none. `namespaces`: an ordinary user may make user namespaces.
+    `user_notification`: execs can be made to wait; `verified`: what really runs can be checked before its first
+    instruction; `landlock_abi`: 0 where there is none; `namespaces`: user, mount and network ones can be made.
     """
 
     user_notification: bool
     verified: bool
     landlock_abi: int
     namespaces: bool
-    why: tuple[str, ...]
+    why: tuple[str, ...] = ()
+
+
+__all__ = ["Allow", "Deny", "Exec", "FileIdentity", "Support", "Verdict"]

@@ -42,16 +42,21 @@ class NotSupervised(OSError):
 class Child:
     """The command at the top of the tree."""
 
-    def __init__(self, pid: int, supervisor: Supervisor) -> None:
+    def __init__(self, pid: int, gone: int, supervisor: Supervisor) -> None:
         self.pid = pid
+        self._gone = gone
         self._supervisor = supervisor
         self._status: int | None = None
         self._lock = threading.Lock()
 
     def poll(self) -> int | None:
-        """The exit code if it ended (128 + N for signal N), else None."""
+        """The exit code if it ended (128 + N for signal N), else None.
+
+        It is only waited for once it is gone: waiting earlier would take from the supervisor's thread the stop at
+        the end of an exec, whichever thread of the process it is (ptrace(2), waitpid(2), "__WNOTHREAD").
+        """
         with self._lock:
-            if self._status is None:
+            if self._status is None and _ready(self._gone, select.POLLIN):
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
                 if pid:
                     self._take(status)
@@ -59,14 +64,7 @@ class Child:
 
     def wait(self) -> int:
         """Wait for its end; the exit code."""
-        pidfd = None
-        if self.poll() is None:
-            try:
-                pidfd = os.pidfd_open(self.pid)
-                select.select([pidfd], [], [])
-            finally:
-                if pidfd is not None:
-                    os.close(pidfd)
+        _ready(self._gone, select.POLLIN, None)
         while (code := self.poll()) is None:
             os.sched_yield()
         return code
@@ -152,7 +150,7 @@ class Supervisor:
         else:
             self._nudge()
         self._started.append(pid)
-        return Child(pid, self)
+        return Child(pid, os.pidfd_open(pid), self)
 
     def kill_tree(self) -> int:
         """See `Child.kill_tree`."""
@@ -342,6 +340,13 @@ def _let_go(thread: int) -> None:
     kernel.detach(thread)
 
 
+def _ready(fd: int, events: int, milliseconds: int | None = 0) -> bool:
+    """Whether *fd* is ready for *events*; waits without end if *milliseconds* is None. Any descriptor, also past 1,023."""
+    one = select.poll()
+    one.register(fd, events)
+    return any(found & events for _, found in one.poll(milliseconds))
+
+
 def say(process: int, words: str) -> None:
     """Write *words* to the standard error of *process*, if that can be done without waiting."""
     line = os.fsencode(f"keyturn: {words}\n")
@@ -356,7 +361,7 @@ def say(process: int, words: str) -> None:
         except OSError:
             return
     try:
-        if select.select([], [fd], [], 0)[1]:
+        if _ready(fd, select.POLLOUT):
             os.write(fd, line)
     except OSError:
         pass
