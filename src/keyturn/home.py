@@ -20,6 +20,7 @@ class Home:
         self.permit_key = root / "keys" / "permit.key"
         self.policy = root / "policy"
         self.tokens = root / "tokens"
+        self.recordings = root / "recordings"
         self.run = root / "run"
         self.gate_socket = root / "run" / "gate.sock"
         self.api_socket = root / "run" / "api.sock"

@@ -239,6 +239,11 @@ def test_every_route_that_changes_something_leaves_an_entry(
         ("POST", "/v1/gates"): (dana, "/v1/gates", {"name": "other"}),
         ("POST", "/v1/gates/{gate}/remove"): (dana, "/v1/gates/other/remove", {}),
         ("POST", "/v1/policies"): (dana, "/v1/policies", {"files": files}),
+        ("POST", "/v1/sessions/{session}/stop"): (
+            riley,
+            f"/v1/sessions/{session}/stop",
+            {"reason": "enough"},
+        ),
         ("POST", "/v1/sessions/{session}/close"): (gate, f"/v1/sessions/{session}/close", {}),
     }
     makes_nothing = {("POST", "/v1/login")}  # a code in memory; redeeming it is an entry
@@ -374,7 +379,7 @@ def test_every_message_of_a_gate_that_changes_something_leaves_an_entry(server: 
         wire.Withdraw: wire.Withdraw(7, other.request or "", "not needed"),
         wire.CloseSession: wire.CloseSession(8, client.session),
     }
-    assert set(wire.Ask.__args__) - {wire.Wait} == set(stories)
+    assert set(wire.Ask.__args__) - {wire.Wait, wire.WaitStop} == set(stories)
     for kind, message in stories.items():
         before = size(riley)
         answer = client.ask(message)

@@ -21,6 +21,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("keyturn.cli.doctor:doctor", "Say what is wrong and how to mend it."),
     "hook": ("keyturn.cli.hook:hook", "Wire an agent client's hooks to Keyturn."),
     "run": ("keyturn.cli.run:run", "Run an agent with its gates wired and a session around it."),
+    "session": ("keyturn.cli.session:session", "Agents' runs: list, show, stop."),
     "requests": ("keyturn.cli.requests:requests", "List what waits for people."),
     "show": ("keyturn.cli.requests:show", "Show one request: what would run, why it is held."),
     "approve": ("keyturn.cli.requests:approve", "Approve a request."),

@@ -224,9 +224,18 @@ class RemoteService:
         )
         return _there(answer.session)
 
-    async def close_session(self, session: str, why: str = "") -> SessionView:
+    async def close_session(
+        self, session: str, why: str = "", recording: wire.Recorded | None = None
+    ) -> SessionView:
         """See `Service.close_session`."""
-        return _there((await self._connection.ask(lambda n: wire.CloseSession(n, session, why))).session)
+        answer = await self._connection.ask(lambda n: wire.CloseSession(n, session, why, recording))
+        return _there(answer.session)
+
+    async def stopped(self, session: str, timeout: float) -> SessionView:
+        """One wait of `Service.stopped`, at most `WAIT_SLICE` seconds of it."""
+        piece = min(timeout, WAIT_SLICE)
+        answer = await self._connection.ask(lambda n: wire.WaitStop(n, session, piece), patience=timeout)
+        return _there(answer.session)
 
     async def instruct(self, session: str, instruction: Text) -> None:
         """See `Service.instruct`."""

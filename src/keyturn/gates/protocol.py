@@ -78,12 +78,29 @@ class OpenSession(Struct, frozen=True, tag="open-session"):
     pid: int | None = None
 
 
+class Recorded(Struct, frozen=True):
+    """A finished recording: digest (`sha256:<hex>`) and size of its file; `trouble`: why it stopped early, or empty."""
+
+    digest: str
+    size: int
+    trouble: str = ""
+
+
 class CloseSession(Struct, frozen=True, tag="close-session"):
     """Close a session."""
 
     id: int
     session: str
     why: str = ""
+    recording: Recorded | None = None
+
+
+class WaitStop(Struct, frozen=True, tag="wait-stop"):
+    """Wait until the session was stopped or closed, at most `timeout` seconds."""
+
+    id: int
+    session: str
+    timeout: float
 
 
 class Instruct(Struct, frozen=True, tag="instruct"):
@@ -102,7 +119,9 @@ class Withdraw(Struct, frozen=True, tag="withdraw"):
     why: str
 
 
-Ask = Authorize | Wait | Claim | Consume | Report | OpenSession | CloseSession | Instruct | Withdraw
+Ask = (
+    Authorize | Wait | Claim | Consume | Report | OpenSession | CloseSession | WaitStop | Instruct | Withdraw
+)
 
 
 class Answer(Struct, frozen=True):

@@ -122,7 +122,11 @@ class GateConnection(asyncio.Protocol):
             case wire.OpenSession():
                 return wire.Answer(ask.id, session=await self._open_session(ask))
             case wire.CloseSession():
-                return wire.Answer(ask.id, session=await service.close_session(ask.session, ask.why))
+                recording = msgspec.to_builtins(ask.recording) if ask.recording else None
+                closed = await service.close_session(ask.session, ask.why, recording)
+                return wire.Answer(ask.id, session=closed)
+            case wire.WaitStop():
+                return wire.Answer(ask.id, session=await service.stopped(ask.session, ask.timeout))
             case wire.Instruct():
                 await service.instruct(ask.session, ask.instruction)
             case wire.Withdraw():

@@ -28,6 +28,7 @@ ENTRY_TYPES: dict[str, str] = {
     "log.opened": "The first entry: origin, format version and public keys of this log.",
     "session.opened": "An agent run began at a gate: agent, human, definition, parents.",
     "session.instructed": "A human (or a parent agent) gave the agent an instruction.",
+    "session.stopped": "A person pulled the kill switch: nothing more is allowed in the session, and its tree is ended.",
     "session.closed": "The run ended, with the count of its entries, so that a missing one is provable.",
     "action.decided": "An action was proposed, read and decided on: run, hold or refuse, with the rules and the reading.",
     "action.receipt": "What a gate reports after the act: digest of what ran, outcome, exit code, sizes.",

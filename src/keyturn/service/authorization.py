@@ -38,6 +38,13 @@ class PermitUnknown(permits.PermitRefused):
     next_step = "Ask again; if this ledger was restored from a copy, look at `keyturn doctor`."
 
 
+class PermitOfStopped(permits.PermitRefused):
+    """The permit's session was stopped after it was issued."""
+
+    code = "permit.session_stopped"
+    next_step = "Do not retry. Ask the person who stopped it."
+
+
 async def authorize(core: Core, action: Action, around: Surroundings, *, consume: bool) -> Outcome:
     """Read, decide, record, answer. See `Service.authorize`."""
     action = _instructed(core, action)
@@ -383,6 +390,9 @@ async def consume(core: Core, token: str, digest: str, gate: str) -> str:
 
 def _use(rows: Rows, claims: permits.Claims, gate: str, session: str | None) -> Draft:
     row = rows.row("action", claims.action)
+    stopped = rows.row("session", session) if session else None
+    if stopped is not None and stopped.get("stopped"):
+        raise PermitOfStopped(f"{stopped['stopped_by']} stopped this session: {stopped['stopped_why']}")
     if row is not None and (row["permit"] or {}).get("consumed"):
         raise permits.PermitUsed(f"The permit {claims.id} was used at {gate} already.")
     return _consumed(claims.id, claims.action, gate, session)

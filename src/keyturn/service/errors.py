@@ -53,6 +53,25 @@ class SessionClosed(KeyturnError):
     next_step = "Open a new session."
 
 
+class SessionStopped(KeyturnError):
+    """A person stopped the session, so nothing more runs in it."""
+
+    code = "session.stopped"
+    status = 409
+    exit_code = ExitCode.REFUSED
+    next_step = "Do not retry. Ask the person who stopped it before anything is started again."
+
+
+class StopUnexplained(KeyturnError):
+    """A stop without a reason."""
+
+    code = "session.stop_unexplained"
+    status = 422
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was stopped."
+    next_step = "Say why: the reason is recorded and shown to whoever runs the agent."
+
+
 class UnknownAction(KeyturnError):
     """No action has that id."""
 

@@ -29,8 +29,21 @@ class Service(Protocol):
         """Open a session, or give the open one with the same gate and `client_session`."""
         ...
 
-    async def close_session(self, session: str, why: str = "") -> SessionView:
-        """Close it with its closing count; waiting requests of it are withdrawn. Closing twice is the first closing."""
+    async def close_session(
+        self, session: str, why: str = "", recording: dict[str, Any] | None = None
+    ) -> SessionView:
+        """Close it with its closing count; waiting requests of it are withdrawn. Closing twice is the first closing.
+
+        *recording*: `digest`, `size` and `trouble` of its finished recording.
+        """
+        ...
+
+    async def stop_session(self, session: str, person: Person, why: str) -> SessionView:
+        """The kill switch: nothing more is allowed in it, and its gate ends the tree. Any person may; the first stop stands."""
+        ...
+
+    async def stopped(self, session: str, timeout: float) -> SessionView:
+        """The session once it was stopped or closed, or as it is after *timeout* seconds."""
         ...
 
     def human_of(self, peer: Peer) -> Human | None:

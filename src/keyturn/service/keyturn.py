@@ -54,9 +54,19 @@ class Keyturn:
             pid=pid,
         )
 
-    async def close_session(self, session: str, why: str = "") -> SessionView:
+    async def close_session(
+        self, session: str, why: str = "", recording: dict[str, Any] | None = None
+    ) -> SessionView:
         """See `Service.close_session`."""
-        return await sessions.close_session(self.core, session, why)
+        return await sessions.close_session(self.core, session, why, recording)
+
+    async def stop_session(self, session: str, person: Person, why: str) -> SessionView:
+        """See `Service.stop_session`."""
+        return await sessions.stop_session(self.core, session, person.id, why)
+
+    async def stopped(self, session: str, timeout: float) -> SessionView:
+        """See `Service.stopped`."""
+        return await sessions.stopped(self.core, session, timeout)
 
     async def instruct(self, session: str, instruction: Text) -> None:
         """See `Service.instruct`."""

@@ -117,7 +117,11 @@ class RequestView(Struct, frozen=True):
 
 
 class SessionView(Struct, frozen=True):
-    """An agent run. `entries` is the number of its entries so far; `closed` when it ended."""
+    """An agent run. `entries` is the number of its entries so far; `closed` when it ended.
+
+    `stopped`, `stopped_by`, `stopped_why`: when, by whom and why the kill switch was pulled. `recording`: the digest of its
+    finished recording, empty without one.
+    """
 
     id: str
     agent: str
@@ -127,6 +131,10 @@ class SessionView(Struct, frozen=True):
     opened: int
     entries: int = 0
     closed: int | None = None
+    stopped: int | None = None
+    stopped_by: str = ""
+    stopped_why: str = ""
+    recording: str = ""
 
 
 class Peer(Struct, frozen=True):

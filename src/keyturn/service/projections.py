@@ -69,10 +69,20 @@ def _session_closed(entry: Entry, rows: Rows) -> Iterable[Put]:
             "closed": entry.time,
             "count": entry.fields.get("count"),
             "why": entry.fields.get("why", ""),
+            **({"recording": entry.fields["recording"]} if entry.fields.get("recording") else {}),
         }
     )
     if session["client_session"]:
         yield Put("session-key", session_key(session["gate"]["name"], session["client_session"]), None)
+
+
+def _session_stopped(entry: Entry, rows: Rows) -> Iterable[Put]:
+    session = rows.row("session", entry.session or "")
+    if session is not None:
+        f = entry.fields
+        yield _session(
+            {**session, "stopped": entry.time, "stopped_by": f.get("by", ""), "stopped_why": f.get("why", "")}
+        )
 
 
 def _instructed(entry: Entry, rows: Rows) -> Iterable[Put]:
@@ -290,6 +300,7 @@ _HANDLERS: dict[str, Callable[[Entry, Rows], Iterable[Put]]] = {
     "log.opened": _log,
     "session.opened": _session_opened,
     "session.instructed": _instructed,
+    "session.stopped": _session_stopped,
     "session.closed": _session_closed,
     "action.decided": _decided,
     "action.receipt": _receipt,

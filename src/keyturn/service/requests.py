@@ -343,8 +343,12 @@ def woken(core: Core, entry: Entry) -> None:
     """Tell whoever waits for what *entry* ended."""
     if entry.type == "request.ended":
         event = core.waiters.pop(entry.fields["request"], None)
-        if event is not None:
-            event.set()
+    elif entry.type in ("session.stopped", "session.closed"):
+        event = core.waiters.pop(entry.session or "", None)
+    else:
+        return
+    if event is not None:
+        event.set()
 
 
 def wake_all(core: Core) -> None:

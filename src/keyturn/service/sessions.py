@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +11,12 @@ from msgspec import to_builtins
 from keyturn.actions import Agent, Gate, Human, Text
 from keyturn.ledger.entries import Draft, Rows
 from keyturn.service.core import Core
-from keyturn.service.errors import SessionClosed, UnknownSession
+from keyturn.service.errors import SessionClosed, SessionStopped, StopUnexplained, UnknownSession
 from keyturn.service.model import SessionView
 from keyturn.service.projections import session_key
+
+MAX_WHY = 2_000
+"""Characters of a stop's reason that are recorded."""
 
 
 async def open_session(
@@ -62,8 +66,11 @@ def _gate_seen(rows: Rows, gate: Gate, agent: Agent) -> list[Draft]:
     return [Draft("gate.started", {"name": gate.name, **now, "client": agent.client})]
 
 
-async def close_session(core: Core, session: str, why: str) -> SessionView:
+async def close_session(
+    core: Core, session: str, why: str, recording: dict[str, Any] | None = None
+) -> SessionView:
     """Close with the closing count. Waiting requests of the session are withdrawn in the same commit."""
+    fields = {"why": why, **({"recording": recording} if recording else {})}
 
     def plan(rows: Rows) -> Sequence[Draft]:
         row = rows.row("session", session)
@@ -72,20 +79,70 @@ async def close_session(core: Core, session: str, why: str) -> SessionView:
         if row.get("closed"):
             return []
         return [
-            *(
-                Draft(
-                    "request.ended",
-                    {"request": request, "state": "withdrawn", "why": "Its session ended.", "by": "session"},
-                    session=session,
-                    once=f"request.ended:{request}",
-                )
-                for request in row["waiting"]
-            ),
-            Draft("session.closed", {"why": why}, session=session),
+            *_withdrawn(row, "Its session ended."),
+            Draft("session.closed", fields, session=session),
         ]
 
     await core.ledger.append(plan)
     return view(core, session)
+
+
+def _withdrawn(row: dict[str, Any], why: str) -> list[Draft]:
+    """The end of every request of the session that waits."""
+    return [
+        Draft(
+            "request.ended",
+            {"request": request, "state": "withdrawn", "why": why, "by": "session"},
+            session=row["id"],
+            once=f"request.ended:{request}",
+        )
+        for request in row["waiting"]
+    ]
+
+
+async def stop_session(core: Core, session: str, person: str, why: str) -> SessionView:
+    """The kill switch: from this entry on nothing is allowed in the session. The first stop stands.
+
+    Raises `UnknownSession`, `SessionClosed`, `StopUnexplained`.
+    """
+    why = why.strip()[:MAX_WHY]
+    if not why:
+        raise StopUnexplained("A stop needs a reason.")
+
+    def plan(rows: Rows) -> Sequence[Draft]:
+        row = rows.row("session", session)
+        if row is None:
+            raise UnknownSession(f"There is no session {session}.")
+        if row.get("closed"):
+            raise SessionClosed(f"The session {session} was closed.")
+        if row.get("stopped"):
+            return []
+        return [
+            *_withdrawn(row, "Its session was stopped."),
+            Draft("session.stopped", {"by": person, "why": why}, session=session),
+        ]
+
+    await core.ledger.append(plan)
+    return view(core, session)
+
+
+async def stopped(core: Core, session: str, timeout: float) -> SessionView:
+    """The session once it was stopped or closed, or as it is after *timeout* seconds. Raises `UnknownSession`."""
+    try:
+        async with asyncio.timeout(timeout):
+            # Nothing is awaited between the look and the waiting, so a stop can't slip through.
+            while not _over(core, session):
+                await core.waiters.setdefault(session, asyncio.Event()).wait()
+    except TimeoutError:
+        pass
+    return view(core, session)
+
+
+def _over(core: Core, session: str) -> bool:
+    row = core.ledger.row("session", session)
+    if row is None:
+        raise UnknownSession(f"There is no session {session}.")
+    return bool(row.get("stopped") or row.get("closed"))
 
 
 async def instruct(core: Core, session: str, instruction: Text) -> None:
@@ -99,12 +156,14 @@ async def instruct(core: Core, session: str, instruction: Text) -> None:
 
 
 def require_open(rows: Rows, session: str) -> dict[str, Any]:
-    """The session's row. Raises `UnknownSession`, `SessionClosed`."""
+    """The session's row. Raises `UnknownSession`, `SessionClosed`, `SessionStopped`."""
     row = rows.row("session", session)
     if row is None:
         raise UnknownSession(f"There is no session {session}.")
     if row.get("closed"):
         raise SessionClosed(f"The session {session} was closed.")
+    if row.get("stopped"):
+        raise SessionStopped(f"{row['stopped_by']} stopped this session: {row['stopped_why']}")
     return row
 
 
@@ -132,4 +191,8 @@ def view(core: Core, session: str) -> SessionView:
         opened=row["opened"],
         entries=core.ledger.session_last(session),
         closed=row.get("closed"),
+        stopped=row.get("stopped"),
+        stopped_by=row.get("stopped_by", ""),
+        stopped_why=row.get("stopped_why", ""),
+        recording=(row.get("recording") or {}).get("digest", ""),
     )

@@ -36,6 +36,12 @@ class Closing(Struct, frozen=True, forbid_unknown_fields=True):
     why: str = ""
 
 
+class Stop(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/sessions/{id}/stop: the reason, which is recorded."""
+
+    reason: str
+
+
 class Instruction(Struct, frozen=True, forbid_unknown_fields=True):
     """POST /v1/sessions/{id}/instructions."""
 

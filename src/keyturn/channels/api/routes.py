@@ -24,6 +24,7 @@ from keyturn.service import people
 from keyturn.service.errors import Forbidden, PersonUnknown
 from keyturn.service.keyturn import Keyturn
 from keyturn.service.model import Outcome, Receipt, RequestView, SessionView
+from keyturn.service.sessions import view as view_of_session
 
 WAIT_SECONDS = 60.0
 """Longest single wait of a long poll; callers ask again."""
@@ -37,12 +38,39 @@ def routes(service: Keyturn) -> Router:
     """The router under /v1 for *service*."""
     handlers: list[BaseRouteHandler] = [
         *_gate_routes(service),
+        *_session_routes(service),
         *_request_routes(service),
         *_people_routes(service),
         *_policy_routes(service),
         *_ledger_routes(service),
     ]
     return Router("/v1", route_handlers=handlers)
+
+
+def _session_routes(service: Keyturn) -> list[BaseRouteHandler]:
+    @get("/sessions", summary="Sessions, newest first", tags=["people"])
+    async def sessions(
+        request: AnyRequest, only: FromQuery[str] = "open", limit: FromQuery[int] = 100
+    ) -> list[SessionView]:
+        person_of(request, service)
+        rows = service.core.ledger.rows("session", state=None if only == "all" else only, limit=_page(limit))
+        return [view_of_session(service.core, row["id"]) for row in rows]
+
+    @get("/sessions/{session:str}", summary="One session", tags=["people"])
+    async def session(request: AnyRequest, session: FromPath[str]) -> SessionView:
+        person_of(request, service)
+        return view_of_session(service.core, session)
+
+    @post(
+        "/sessions/{session:str}/stop",
+        status_code=200,
+        summary="Stop a session: kill switch",
+        tags=["people"],
+    )
+    async def stop(request: AnyRequest, session: FromPath[str], data: JSONBody[model.Stop]) -> SessionView:
+        return await service.stop_session(session, person_of(request, service), data.reason)
+
+    return [sessions, session, stop]
 
 
 def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:

@@ -88,6 +88,7 @@ def gist(entry: Entry) -> str:
         "action.receipt": (f.get("outcome"), f.get("note")),
         "session.opened": (_name(f.get("agent")), _name(f.get("human"), "person")),
         "session.closed": (f.get("why"),),
+        "session.stopped": (f.get("by"), f.get("why")),
         "policy.published": (f.get("digest"),),
         "policy.proposed": (f.get("digest"),),
         "person.enrolled": (f.get("id"),),
