@@ -87,5 +87,7 @@ def run(
 def compiled(source: str, folder: Path, name: str, *flags: str) -> Path:
     """A C program."""
     (folder / f"{name}.c").write_text(source)
-    subprocess.run(["gcc", "-O1", "-o", name, f"{name}.c", *flags], cwd=folder, check=True, capture_output=True)
+    subprocess.run(
+        ["gcc", "-O1", "-o", name, f"{name}.c", *flags], cwd=folder, check=True, capture_output=True
+    )
     return folder / name

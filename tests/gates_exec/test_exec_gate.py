@@ -257,7 +257,7 @@ def test_a_dead_supervisor_means_that_nothing_runs(tmp_path: Path) -> None:
         "from keyturn.gates.exec.model import Allow\n"
         "s = Supervisor(lambda e, a: Allow())\n"
         f"s.start([{PYTHON!r}, '-c', '''import os, sys\\nprint(\"up\", flush=True)\\nsys.stdin.readline()\\n"
-        "try: os.execv(\"/bin/echo\", [\"echo\", \"ran\"])\\nexcept OSError as e: print(e.errno, flush=True)'''], dict(os.environ), '/')\n"
+        'try: os.execv("/bin/echo", ["echo", "ran"])\\nexcept OSError as e: print(e.errno, flush=True)\'\'\'], dict(os.environ), \'/\')\n'
         "time.sleep(1000)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

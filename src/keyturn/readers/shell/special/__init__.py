@@ -8,6 +8,7 @@ from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.special.archives import dd, tar
 from keyturn.readers.shell.special.awk import awk
+from keyturn.readers.shell.special.aws import aws
 from keyturn.readers.shell.special.builtins import cd, chmod, date, kill, printf, ps, set_options, source
 from keyturn.readers.shell.special.conditions import test
 from keyturn.readers.shell.special.find import find
@@ -17,6 +18,7 @@ from keyturn.readers.shell.special.wrappers import env, shell, sudo, xargs
 
 SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "awk": awk,
+    "aws": aws,
     "cd": cd,
     "chmod": chmod,
     "date": date,
