@@ -26,6 +26,8 @@ class ExitCode:
     RUN_INTERNAL = 240
     RUN_USAGE = 241
     RUN_REFUSED = 243
+    RUN_DENIED = 244
+    RUN_EXPIRED = 245
     RUN_UNREACHABLE = 249
 
 

@@ -87,7 +87,12 @@ class Recording:
     async def instruct(self, session: str, instruction: Text) -> None:
         self.instructions.append((session, instruction))
 
-    async def authorize(self, action: Action, around: Surroundings, *, consume: bool = False) -> Outcome:
+    def standing(self, session: str, workspace: str) -> str:
+        return POLICY
+
+    async def authorize(
+        self, action: Action, around: Surroundings, *, consume: bool = False, within: str | None = None
+    ) -> Outcome:
         if self.broken:
             raise self.broken
         if action.session in self.closed:

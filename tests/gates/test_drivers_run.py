@@ -104,8 +104,9 @@ def test_signals_reach_the_child(home: Path, tmp_path: Path) -> None:
     assert (tmp_path / "told").exists()
 
 
-def test_a_command_that_is_no_client_is_not_started(home: Path, tmp_path: Path) -> None:
-    done = ran(home, "--", client(tmp_path, "something", f"touch {tmp_path}/ran\n"))
+def test_a_command_that_is_no_client_takes_no_instruction(home: Path, tmp_path: Path) -> None:
+    program = client(tmp_path, "something", f"touch {tmp_path}/ran\n")
+    done = ran(home, "--prompt", "do it", "--", program)
     assert done.returncode == 243
     assert "run.no_gate" in done.stderr
     assert not (tmp_path / "ran").exists()

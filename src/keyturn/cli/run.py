@@ -7,11 +7,19 @@ import click
 from keyturn.cli.client import home_option, json_option
 from keyturn.errors import ExitCode
 
-CLIENTS = ("auto", "claude-code", "codex", "gemini", "copilot", "opencode")
+CLIENTS = ("auto", "claude-code", "codex", "gemini", "copilot", "opencode", "none")
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--client", type=click.Choice(CLIENTS), default="auto", help="Which client the command starts.")
+@click.option(
+    "--client",
+    type=click.Choice(CLIENTS),
+    default="auto",
+    help="Which client the command starts; none: it is any command.",
+)
+@click.option(
+    "--agent", metavar="NAME", default="", help="The command is the agent NAME, which you start yourself."
+)
 @click.option(
     "--prompt", metavar="TEXT", help="The instruction. With it, Keyturn drives the client where it can."
 )
@@ -25,22 +33,31 @@ CLIENTS = ("auto", "claude-code", "codex", "gemini", "copilot", "opencode")
 def run(
     ctx: click.Context,
     client: str,
+    agent: str,
     prompt: str | None,
     socket_path: str | None,
     home_path: str | None,
     as_json: bool,
     command: tuple[str, ...],
 ) -> None:
-    """Run an agent command with its gates wired and a session around it.
+    """Run a command with its gates wired and a session around it.
 
     With --prompt, codex, gemini, copilot and opencode are driven over a protocol in which no answer is a no.
-    Without it the command is an ordinary child, its hooks wired for this run. The child's exit code is passed on;
-    240 the client failed, 241 usage, 243 no gate can be wired, 249 the server is unreachable (nothing was started).
+    Without it a known client is an ordinary child, its hooks wired for this run. Any other command, and every program
+    that it starts, is asked for before it starts; with --agent the command itself is not. The child's exit code is
+    passed on; 240 something failed, 241 usage, 243 refused by policy or no gate can be wired, 244 denied by a person,
+    245 nobody approved in time, 249 the server is unreachable (nothing was started).
     """
     from keyturn.cli.running import Wanted, running
 
     wanted = Wanted(
-        client=client, prompt=prompt, home=home_path, socket=socket_path, as_json=as_json, command=command
+        client=client,
+        prompt=prompt,
+        home=home_path,
+        socket=socket_path,
+        as_json=as_json,
+        command=command,
+        agent=agent,
     )
     code = running(wanted)
     if code != ExitCode.DONE:

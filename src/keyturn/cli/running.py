@@ -72,6 +72,7 @@ class Wanted(Struct, frozen=True):
     socket: str | None
     as_json: bool
     command: tuple[str, ...]
+    agent: str = ""
 
 
 class Summary(Struct):
@@ -91,13 +92,18 @@ class Summary(Struct):
 
 def running(wanted: Wanted) -> int:
     """Run it; the exit code. Raises `NotStarted`, `NoGate`, `SelfGranting`, `HooksMissing`, `NoProgram`."""
+    known = launch.client_of(wanted.command) if wanted.client == "auto" and not wanted.agent else None
+    name = wanted.client if wanted.client not in ("auto", "none") else known
+    if name is None:
+        from keyturn.cli.running_exec import running_exec
+
+        if wanted.prompt is not None:
+            raise launch.NoGate(
+                f"{wanted.command[0]!r} is not an agent client that is known, so it can't be given an instruction."
+            )
+        return running_exec(wanted)
     home = home_of(wanted.home)
     gates = Path(os.path.abspath(wanted.socket)) if wanted.socket else home.gate_socket  # noqa: PTH100
-    name = wanted.client if wanted.client != "auto" else launch.client_of(wanted.command)
-    if name is None:
-        raise launch.NoGate(
-            f"{wanted.command[0]!r} is not an agent client that is known, so no gate can be wired into it."
-        )
     with ExitStack() as stack:
         plan = _plan(name, wanted, home, gates, stack)
         launch.write(plan)

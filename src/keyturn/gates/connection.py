@@ -241,10 +241,12 @@ class RemoteService:
         """See `Service.instruct`."""
         await self._connection.ask(lambda n: wire.Instruct(n, session, instruction))
 
-    async def authorize(self, action: Action, around: Surroundings, *, consume: bool = False) -> Outcome:
+    async def authorize(
+        self, action: Action, around: Surroundings, *, consume: bool = False, within: str | None = None
+    ) -> Outcome:
         """See `Service.authorize`."""
         return _there(
-            (await self._connection.ask(lambda n: wire.Authorize(n, action, around, consume))).outcome
+            (await self._connection.ask(lambda n: wire.Authorize(n, action, around, consume, within))).outcome
         )
 
     async def wait(self, request: str, timeout: float) -> RequestView:
@@ -269,6 +271,10 @@ class RemoteService:
         return _there(
             (await self._connection.ask(lambda n: wire.Consume(n, token, digest, gate), patience=0)).action
         )
+
+    async def withdraw(self, request: str, why: str) -> RequestView:
+        """See `Service.withdraw`; it is the gate that gives up."""
+        return _there((await self._connection.ask(lambda n: wire.Withdraw(n, request, why))).request)
 
     async def report(self, receipt: Receipt) -> None:
         """See `Service.report`."""

@@ -28,6 +28,7 @@ class Authorize(Struct, frozen=True, tag="authorize"):
     action: Action
     around: Surroundings
     consume: bool = False
+    within: str | None = None
 
 
 class Wait(Struct, frozen=True, tag="wait"):
@@ -119,8 +120,26 @@ class Withdraw(Struct, frozen=True, tag="withdraw"):
     why: str
 
 
+class Standing(Struct, frozen=True, tag="standing"):
+    """Ask which policy decides now for an open session in a workspace: what a gate remembers holds under that one only."""
+
+    id: int
+    session: str
+    workspace: str
+
+
 Ask = (
-    Authorize | Wait | Claim | Consume | Report | OpenSession | CloseSession | WaitStop | Instruct | Withdraw
+    Authorize
+    | Wait
+    | Claim
+    | Consume
+    | Report
+    | OpenSession
+    | CloseSession
+    | WaitStop
+    | Instruct
+    | Withdraw
+    | Standing
 )
 
 
@@ -132,4 +151,5 @@ class Answer(Struct, frozen=True):
     request: RequestView | None = None
     session: SessionView | None = None
     action: str | None = None
+    policy: str | None = None
     error: dict[str, object] | None = None

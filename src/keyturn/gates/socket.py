@@ -108,7 +108,7 @@ class GateConnection(asyncio.Protocol):
         match ask:
             case wire.Authorize():
                 action = self._attributed(ask.action)
-                outcome = await service.authorize(action, ask.around, consume=ask.consume)
+                outcome = await service.authorize(action, ask.around, consume=ask.consume, within=ask.within)
                 return wire.Answer(ask.id, outcome=outcome)
             case wire.Wait():
                 return wire.Answer(ask.id, request=await service.wait(ask.request, ask.timeout))
@@ -132,6 +132,8 @@ class GateConnection(asyncio.Protocol):
             case wire.Withdraw():
                 request = await service.withdraw(ask.request, ask.why, by="gate")
                 return wire.Answer(ask.id, request=request)
+            case wire.Standing():
+                return wire.Answer(ask.id, policy=service.standing(ask.session, ask.workspace))
         return wire.Answer(ask.id)
 
     def _attributed(self, action: Action) -> Action:

@@ -45,12 +45,14 @@ class PermitOfStopped(permits.PermitRefused):
     next_step = "Do not retry. Ask the person who stopped it."
 
 
-async def authorize(core: Core, action: Action, around: Surroundings, *, consume: bool) -> Outcome:
+async def authorize(
+    core: Core, action: Action, around: Surroundings, *, consume: bool, within: str | None = None
+) -> Outcome:
     """Read, decide, record, answer. See `Service.authorize`."""
     action = _instructed(core, action)
     while True:
         try:
-            return await _authorize(core, action, around, consume=consume)
+            return await _authorize(core, action, around, consume=consume, within=within)
         except _PolicyMoved:  # another version took effect between deciding and recording: decide again
             continue
 
@@ -59,7 +61,9 @@ class _PolicyMoved(Exception):
     """The policy that decided is no longer the active one. Never leaves this module."""
 
 
-async def _authorize(core: Core, action: Action, around: Surroundings, *, consume: bool) -> Outcome:
+async def _authorize(
+    core: Core, action: Action, around: Surroundings, *, consume: bool, within: str | None
+) -> Outcome:
     active = core.policy
     policy = core.workspaces.tightened(active, around.workspace)
     digest = action_digest(action, policy.digest)
@@ -76,6 +80,9 @@ async def _authorize(core: Core, action: Action, around: Surroundings, *, consum
     if policy.programs:
         reading = await asyncio.to_thread(_covered, reading, action, around)
     decision = policy.decide(action.kind, reading, _facts(core, action))
+    if decision.verdict == "hold" and within and _runs_code(core, within, action):
+        part = f"It is part of {within}, which was allowed and runs code."
+        decision = msgspec.structs.replace(decision, verdict="run", reasons=(part, *decision.reasons))
     if decision.verdict == "hold":
         again = core.ledger.row("waiting", waiting_key(action.session, digest))
         if again is not None:
@@ -95,6 +102,24 @@ def _covered(reading: Reading, action: Action, around: Surroundings) -> Reading:
     if known.issuperset(readers.code_files(reading)):
         return reading
     return readers.read(action.content, msgspec.structs.replace(around, contents=around.contents or ()))
+
+
+def _runs_code(core: Core, within: str, action: Action) -> bool:
+    """Whether *within* was allowed and used at the same gate in the same session, is understood, and runs code."""
+    row = core.ledger.row("action", within)
+    if row is None or row["session"] != action.session or not (row.get("permit") or {}).get("consumed"):
+        return False
+    entry = core.ledger.entry(row["entry"])
+    if row["gate"] != action.gate.name or entry is None:
+        return False
+    reading = msgspec.convert(core.full(entry.fields["reading"]), Reading)
+    return reading.complete and any(effect.verb == "executes" for effect in reading.effects)
+
+
+def standing(core: Core, session: str, workspace: str) -> str:
+    """See `Service.standing`."""
+    require_open(core.ledger, session)
+    return core.workspaces.tightened(core.policy, workspace).digest
 
 
 def _instructed(core: Core, action: Action) -> Action:

@@ -50,14 +50,22 @@ class Service(Protocol):
         """The enrolled person who owns the operating-system account at the other end; None is recorded as missing."""
         ...
 
+    def standing(self, session: str, workspace: str) -> str:
+        """The digest of the policy that decides now in *workspace*. Raises `SessionClosed` and its kin for one that isn't open."""
+        ...
+
     async def instruct(self, session: str, instruction: Text) -> None:
         """Record an instruction; actions of the session carry the latest one."""
         ...
 
-    async def authorize(self, action: Action, around: Surroundings, *, consume: bool = False) -> Outcome:
+    async def authorize(
+        self, action: Action, around: Surroundings, *, consume: bool = False, within: str | None = None
+    ) -> Outcome:
         """Read, decide, record, answer. With `consume` a `run` is recorded as consumed in the same commit.
 
         The same bytes asked again while a request for them waits give the same request; once that was approved, a permit.
+        `within` is an action of the same session and gate that was allowed, used, and runs code: what policy would merely
+        hold is part of running that code, so it runs. What policy refuses is refused all the same.
         """
         ...
 

@@ -72,10 +72,16 @@ class Keyturn:
         """See `Service.instruct`."""
         await sessions.instruct(self.core, session, instruction)
 
-    async def authorize(self, action: Action, around: Surroundings, *, consume: bool = False) -> Outcome:
+    def standing(self, session: str, workspace: str) -> str:
+        """See `Service.standing`."""
+        return authorization.standing(self.core, session, workspace)
+
+    async def authorize(
+        self, action: Action, around: Surroundings, *, consume: bool = False, within: str | None = None
+    ) -> Outcome:
         """See `Service.authorize`."""
         began = time.perf_counter()
-        outcome = await authorization.authorize(self.core, action, around, consume=consume)
+        outcome = await authorization.authorize(self.core, action, around, consume=consume, within=within)
         if self.core.observe is not None:
             self.core.observe(action.kind, time.perf_counter() - began)
         return outcome

@@ -1,0 +1,177 @@
+"""`keyturn run` of a command that is no known client: every program of its tree is asked for before it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import msgspec
+from msgspec import Struct
+
+from keyturn.cli.client import home_of
+from keyturn.cli.running import SESSION_VARIABLE, NoProgram, NotStarted, Wanted
+from keyturn.gates.connection import Unreachable
+from keyturn.gates.drivers.launch import NoGate
+from keyturn.gates.drivers.process import FORWARDED, Child
+from keyturn.gates.exec.session import Command, ExecSession, agent_environment
+from keyturn.gates.exec.shims import NotThere, Shims, found
+from keyturn.gates.exec.supervisor import NotSupervised, Supervisor, support
+from keyturn.home import Home
+
+UNGATED = (
+    "Programs can't be stopped here as they start ({why}), so only those that PATH finds ask Keyturn: level "
+    "cooperative. One that is started by its whole path is not seen."
+)
+
+
+class Summary(Struct):
+    """What came of a run. `entries` is the session's closing count, None when the session could not be closed."""
+
+    session: str
+    client: str
+    mode: str
+    exit_code: int = 0
+    entries: int | None = None
+    predicted: int = 0
+    remembered: int = 0
+    allowed: int = 0
+    approved: int = 0
+    refused: int = 0
+
+
+def running_exec(wanted: Wanted) -> int:
+    """Run it; the exit code. Raises `NotStarted`, `NoProgram`."""
+    home = home_of(wanted.home)
+    gates = Path(os.path.abspath(wanted.socket)) if wanted.socket else home.gate_socket  # noqa: PTH100
+    summary = asyncio.run(_Run(wanted, home, gates).go())
+    if wanted.as_json:
+        click.echo(msgspec.json.encode(summary).decode())
+    return summary.exit_code
+
+
+class _Run:
+    """One run, from the session's opening to its closing."""
+
+    def __init__(self, wanted: Wanted, home: Home, gates: Path) -> None:
+        self._wanted = wanted
+        self._home = home
+        parent = os.environ.get(SESSION_VARIABLE)
+        self._command = Command(
+            argv=wanted.command,
+            environment=dict(os.environ),
+            cwd=os.path.realpath(Path.cwd()),
+            agent=wanted.agent,
+            parents=(parent,) if parent else (),
+        )
+        self._session = ExecSession(gates, self._command, self._note)
+        self._signal: Callable[[int], None] | None = None
+        self._summary = Summary("", "exec", "shims")
+
+    async def go(self) -> Summary:
+        """Run the command inside its session."""
+        loop = asyncio.get_running_loop()
+        try:
+            view = await self._session.open()
+        except Unreachable as error:
+            raise NotStarted(error.happened) from error
+        self._summary.session = view.id
+        for number in FORWARDED:
+            loop.add_signal_handler(number, self._signalled, number)
+        code: int | None = None
+        try:
+            environment = agent_environment(self._command.environment, view.id, SESSION_VARIABLE)
+            offered = support()
+            if offered.user_notification and offered.verified:
+                code = await self._supervised(environment)
+            else:
+                self._note(UNGATED.format(why="; ".join(offered.why) or "the kernel refuses"))
+                code = await self._shimmed(environment)
+            self._summary.exit_code = self._session.exit_code(code)
+        finally:
+            for number in FORWARDED:
+                loop.remove_signal_handler(number)
+            await self._close(code)
+        return self._summary
+
+    async def _supervised(self, environment: dict[str, str]) -> int:
+        self._summary.mode = "supervised"
+        decisions = self._session.decisions
+        program = self._program(environment)
+        supervisor = Supervisor(decisions.decide, killed=decisions.killed)
+        try:
+            try:
+                child = supervisor.start([program, *self._command.argv[1:]], environment, self._command.cwd)
+            except NotSupervised as error:
+                raise NoGate(f"The gate could not be set up: {error.strerror}.") from error
+            self._signal = lambda number: _tell(child.pid, number)
+            await _ended(child.pid)
+            code = await asyncio.to_thread(child.wait)
+            self._signal = None
+            await asyncio.to_thread(child.kill_tree)
+            return code
+        finally:
+            await asyncio.to_thread(supervisor.close)
+
+    def _program(self, environment: dict[str, str]) -> str:
+        try:
+            return found(self._command.argv[0], environment.get("PATH", os.defpath), "")
+        except NotThere as error:
+            raise NoProgram(f"There is no program {self._command.argv[0]!r}.") from error
+
+    async def _shimmed(self, environment: dict[str, str]) -> int:
+        with tempfile.TemporaryDirectory(prefix="shims-", dir=self._home.run) as folder:
+            async with Shims(Path(folder), self._session.decisions, environment) as shims:
+                argv = shims.argv(self._program(environment), self._command.argv)
+                return await self._as_child(argv, shims.environment(environment))
+
+    async def _as_child(self, argv: list[str], environment: dict[str, str]) -> int:
+        child = await Child.start(argv, environment, terminal=True)
+        self._signal = child.tell
+        try:
+            return await child.wait() or 0
+        finally:
+            self._signal = None
+            await child.clean_up()
+
+    async def _close(self, code: int | None) -> None:
+        why = f"The command ended with exit code {code}." if code is not None else "The run failed."
+        self._summary.entries = await self._session.close(code, why)
+        for name, value in msgspec.structs.asdict(self._session.counts).items():
+            setattr(self._summary, name, value)
+
+    def _signalled(self, number: int) -> None:
+        """Signals are the child's own business."""
+        if self._signal is not None:
+            self._signal(number)
+
+    def _note(self, words: str) -> None:
+        click.echo(f"keyturn: {words.removeprefix('keyturn: ')}", err=True)
+
+
+async def _ended(pid: int) -> None:
+    """Wait until *pid* has ended, without waitpid(2): that would take the stops that the supervisor waits for."""
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    watched = os.pidfd_open(pid)
+    loop.add_reader(watched, over.set)
+    try:
+        await over.wait()
+    finally:
+        loop.remove_reader(watched)
+        os.close(watched)
+
+
+def _tell(pid: int, number: int) -> None:
+    """Pass a signal on, unless the terminal gave it to everyone in front of it already."""
+    if number in (signal.SIGINT, signal.SIGQUIT) and os.isatty(0):
+        return
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+__all__ = ["running_exec"]

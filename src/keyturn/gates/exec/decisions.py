@@ -1,0 +1,432 @@
+"""May this program start? The one place where scopes, what is remembered, the server and people meet.
+
+Rules kept here:
+
+- A program that the scope of its process predicts starts: it was decided on with the command that named it.
+- Everything else is asked for. No server, no answer, a fault of our own: no, in words (promise 10).
+- Held means that the process waits, for as long as the request does; nobody's patience ends before.
+- After people approved, the files are looked at again: other bytes are not what was approved (promise 4).
+- A *run* that policy gave by itself is remembered for exactly the same question (program, words, variables, folder,
+  digests, links, scope) and is used only while the policy that gave it decides, which the server is asked each time.
+  What people approved is never remembered: an approval is for once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from keyturn import readers
+from keyturn.actions import Action, Attribution, Gate, Shell, action_digest
+from keyturn.errors import KeyturnError
+from keyturn.gates.connection import RemoteService, Unreachable
+from keyturn.gates.exec import scope as scopes
+from keyturn.gates.exec.model import Allow, Deny, Exec, Verdict
+from keyturn.gates.exec.proposals import proposal, spoken, started
+from keyturn.gates.hooks import speech
+from keyturn.gates.hooks.contents import Looked, looked_into
+from keyturn.resources import Surroundings
+from keyturn.service.model import Outcome, Receipt, RequestView
+
+WAIT_SECONDS = 7 * 24 * 3600.0
+"""Longest wait for people. A request's own deadline comes long before."""
+
+SETTLED_SECONDS = 1.0
+"""When a program that was allowed to start has started, or was killed before its first instruction."""
+
+STARTED = "it started as it was decided; how it ended is not seen"
+
+REMEMBERED = 4096
+"""How many answers are remembered; more than that and all are forgotten."""
+
+
+class Line(Protocol):
+    """Who says which policy decides now."""
+
+    def policy(self, session: str, workspace: str) -> str | None:
+        """Its digest, None when nothing remembered may be used."""
+        ...
+
+
+class Setting(Struct, frozen=True):
+    """What is the same for every program of one tree. `baseline` is the environment that the tree is started with."""
+
+    session: str
+    gate: Gate
+    attribution: Attribution
+    around: Surroundings
+    baseline: dict[str, str]
+    uid: int
+    agent: bool = False
+    """The first program is an agent that a person starts: it is not asked for, and everything that it starts is."""
+
+
+class Counts(Struct):
+    """How many programs started, and why, or didn't."""
+
+    predicted: int = 0
+    remembered: int = 0
+    allowed: int = 0
+    approved: int = 0
+    refused: int = 0
+
+
+class _Remembered(Struct, frozen=True):
+    policy: str
+    scope: scopes.Scope
+
+
+class Ended(Struct, frozen=True):
+    """Why the first program of the tree didn't start."""
+
+    words: str
+    state: str
+
+
+class Decisions:
+    """Decides for one process tree. `decide` is called from the supervisor's thread, the rest happens on *loop*."""
+
+    def __init__(
+        self,
+        service: RemoteService,
+        line: Line,
+        loop: asyncio.AbstractEventLoop,
+        setting: Setting,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._service = service
+        self._line = line
+        self._loop = loop
+        self._setting = setting
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._scopes: dict[int, tuple[str, scopes.Scope]] = {}
+        self._remembered: dict[bytes, _Remembered] = {}
+        self._asking: set[asyncio.Task[None]] = set()
+        self._unreported: dict[int, Outcome] = {}
+        self._denied: dict[int, tuple[bytes, str]] = {}
+        self._first: int | None = None
+        self._first_script = ""
+        self.counts = Counts()
+        self.first: Outcome | None = None
+        self.not_started: Ended | None = None
+
+    # --- in the supervisor's thread -------------------------------------------------------------------
+
+    def decide(self, seen: Exec, answer: Callable[[Verdict], None]) -> Verdict | None:
+        """A verdict at once, or None: then *answer* is called with it later."""
+        try:
+            verdict = self._at_once(seen)
+            if verdict is None:
+                self._loop.call_soon_threadsafe(self._begin, seen, answer)
+            return verdict
+        except KeyturnError as error:
+            return _deny(speech.failed(error))
+        except Exception:
+            return _deny(speech.broken())
+
+    def _at_once(self, seen: Exec) -> Verdict | None:
+        denied = self._denied.get(seen.tgid)
+        if denied is not None and denied[0] == _same(seen):
+            return Deny(denied[1])
+        with self._lock:
+            first = self._first is None
+            if first:
+                self._first = seen.tgid
+            above = self._scope_of(seen)
+        if first and self._setting.agent:
+            self._first_script = seen.script.path if seen.script else ""
+            self._open(seen, scopes.Scope(environment=_environment(seen)))
+            return Allow()
+        if self._agents_own_interpreter(seen):
+            return Allow()
+        if above is not None and above.predicts(started(seen)):
+            self.counts.predicted += 1
+            return Allow()
+        return self._from_memory(seen, above)
+
+    def _agents_own_interpreter(self, seen: Exec) -> bool:
+        """Whether `env`, from an agent's first line, goes on to the interpreter of the very script that was started."""
+        script = self._first_script
+        return (
+            self._setting.agent
+            and bool(script)
+            and seen.tgid == self._first
+            and scopes.system_name(seen.path) is not None
+            and script in seen.argv[1:2]
+        )
+
+    def _from_memory(self, seen: Exec, above: scopes.Scope | None) -> Verdict | None:
+        if not self._remembered:
+            return None
+        action = self._proposal(seen)
+        if readers.known(action.content, replace(self._setting.around, cwd=action.cwd)) is None:
+            return None
+        looked = self._looked(action)
+        known = self._remembered.get(_key(looked, above))
+        if known is None:
+            return None
+        if self._line.policy(self._setting.session, self._setting.around.workspace) != known.policy:
+            self._remembered.clear()
+            return None
+        self._open(seen, known.scope)
+        self.counts.remembered += 1
+        return Allow()
+
+    def killed(self, seen: Exec, why: str) -> None:
+        """*seen* was allowed, but what was about to run was something else (*why*), and so it was killed."""
+        self._loop.call_soon_threadsafe(self._not_run, seen, why)
+
+    # --- on the loop ----------------------------------------------------------------------------------
+
+    def _begin(self, seen: Exec, answer: Callable[[Verdict], None]) -> None:
+        task = self._loop.create_task(self._answered(seen, answer))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _answered(self, seen: Exec, answer: Callable[[Verdict], None]) -> None:
+        verdict: Verdict
+        state = "failed"
+        try:
+            verdict, state = await self._asked(seen), "allowed"
+        except _No as no:
+            verdict, state = _deny(no.words), no.state
+        except Unreachable as error:
+            verdict, state = _deny(speech.failed(error)), "unreachable"
+        except KeyturnError as error:
+            verdict = _deny(speech.failed(error))
+        except asyncio.CancelledError:
+            answer(_deny("the run is ending. Nothing ran."))
+            raise
+        except Exception:
+            verdict = _deny(speech.broken())
+        if isinstance(verdict, Deny):
+            self.counts.refused += 1
+            if len(self._denied) >= REMEMBERED:
+                self._denied.clear()
+            # Who looks along PATH by itself tries the same file under its next name: that is one question.
+            self._denied[seen.tgid] = (_same(seen), verdict.words)
+            if seen.tgid == self._first and self.first is None:
+                self.not_started = Ended(verdict.words, state)
+        answer(verdict)
+
+    async def _asked(self, seen: Exec) -> Verdict:
+        action = self._proposal(seen)
+        with self._lock:
+            above = self._scope_of(seen)
+        looked = await asyncio.to_thread(self._looked, action)
+        leaving = scopes.leaves(seen.path, os.path.realpath(seen.path))
+        within = above.within if above is not None and above.within and not leaving else None
+        outcome = await self._service.authorize(looked.action, looked.around, consume=True, within=within)
+        if outcome.verdict == "refuse":
+            raise _No(speech.refused(outcome.words), "refused")
+        held = outcome.verdict == "hold"
+        if held:
+            outcome, looked = await self._approved(seen, action, outcome)
+        if outcome.permit is None or outcome.digest != action_digest(looked.action, outcome.decision.policy):
+            raise _No("the permit is not for what would run. Nothing ran.", "failed")
+        reading = readers.read(looked.action.content, looked.around)
+        executes = looked.action.executes
+        new = scopes.opened(
+            outcome.action, reading, seen.cwd, executes, seen.environment, None if leaving else above
+        )
+        self._open(seen, new)
+        if held:
+            self.counts.approved += 1
+        else:
+            self.counts.allowed += 1
+            self._remember(looked, above, outcome.decision.policy, new)
+        if seen.tgid == self._first and self.first is None:
+            self.first = outcome
+        else:
+            self._started(seen, outcome)
+        return Allow()
+
+    async def _approved(self, seen: Exec, action: Action, outcome: Outcome) -> tuple[Outcome, Looked]:
+        """The permit that people gave, and the action as it is now. Raises `_No`."""
+        if outcome.request is None:
+            raise _No(speech.refused(outcome.words), "refused")
+        needs = outcome.decision.obligations.approve
+        self._tell(f"held: {spoken(seen)[:200]}: waiting for {needs} (request {outcome.request}).")
+        view = await self._waited(seen, outcome.request)
+        if view.state != "approved":
+            raise _No(_why(view), view.state)
+        looked = await asyncio.to_thread(self._looked, action)
+        digest = action_digest(looked.action, outcome.decision.policy)
+        try:
+            claimed = await self._service.claim(
+                outcome.request, digest, self._setting.gate.name, consume=True
+            )
+        except Unreachable:
+            raise
+        except KeyturnError as error:
+            raise _No(speech.changed_meanwhile(error), "refused") from error
+        self._tell(f"approved: {spoken(seen)[:200]} (request {outcome.request}).")
+        return claimed, looked
+
+    async def _waited(self, seen: Exec, request: str) -> RequestView:
+        """The request once it has ended. When the process that waits is gone first, the request is given up."""
+        gone = asyncio.Event()
+        try:
+            watched = os.pidfd_open(seen.tgid)
+        except OSError:
+            watched = -1
+        if watched >= 0:
+            self._loop.add_reader(watched, gone.set)
+        waiting = asyncio.ensure_future(self._service.wait(request, WAIT_SECONDS))
+        leaving = asyncio.ensure_future(gone.wait())
+        try:
+            await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+            await self._service.withdraw(request, "The process that waited for it has ended.")
+            raise _No("the process that waited has ended. Nothing ran.", "withdrawn")
+        finally:
+            waiting.cancel()
+            leaving.cancel()
+            if watched >= 0:
+                self._loop.remove_reader(watched)
+                os.close(watched)
+
+    async def finished(self, code: int | None) -> None:
+        """End what still asks, and report what started. Never raises."""
+        asking = list(self._asking)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        if self.first is not None:
+            outcome = "unknown" if code is None else "done" if code == 0 else "failed"
+            await self._delivered(_receipt(self.first, outcome, code))
+        for tgid in list(self._unreported):
+            self._report(tgid)
+        await asyncio.gather(*self._asking, return_exceptions=True)
+
+    def _started(self, seen: Exec, outcome: Outcome) -> None:
+        """Report it in a moment: until then it may be killed because something else was about to run."""
+        self._report(seen.tgid)
+        self._unreported[seen.tgid] = outcome
+        self._loop.call_later(SETTLED_SECONDS, self._report, seen.tgid)
+
+    def _report(self, tgid: int, outcome: str = "unknown", note: str = STARTED) -> None:
+        started = self._unreported.pop(tgid, None)
+        if started is not None:
+            task = self._loop.create_task(self._delivered(_receipt(started, outcome, None, note)))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+
+    def _not_run(self, seen: Exec, why: str) -> None:
+        self._tell(f"killed before it began: {spoken(seen)[:200]}: {why}.")
+        self._report(seen.tgid, "not-run", f"killed before its first instruction: {why}")
+
+    async def _delivered(self, receipt: Receipt) -> None:
+        try:
+            await self._service.report(receipt)
+        except KeyturnError:
+            return  # a receipt that can't be delivered changes nothing; its absence is seen in the ledger
+
+    # --- what both use ----------------------------------------------------------------------------------
+
+    def _proposal(self, seen: Exec) -> Action:
+        s = self._setting
+        return proposal(seen, s.baseline, s.attribution, s.gate, s.session)
+
+    def _looked(self, action: Action) -> Looked:
+        """*action* with the files that it would run, and links, as they are now; what the kernel runs is there already."""
+        looked = looked_into(action, replace(self._setting.around, cwd=action.cwd), self._setting.uid)
+        return replace(
+            looked, action=replace(looked.action, executes={**looked.action.executes, **action.executes})
+        )
+
+    def _remember(self, looked: Looked, above: scopes.Scope | None, policy: str, new: scopes.Scope) -> None:
+        if len(self._remembered) >= REMEMBERED:
+            self._remembered.clear()
+        self._remembered[_key(looked, above)] = _Remembered(policy, new)
+
+    def _open(self, seen: Exec, new: scopes.Scope) -> None:
+        born = _born(seen.tgid)
+        with self._lock:
+            self._scopes[seen.tgid] = (born, new)
+            if len(self._scopes) > REMEMBERED:
+                self._scopes = {pid: kept for pid, kept in self._scopes.items() if _born(pid) == kept[0]}
+
+    def _scope_of(self, seen: Exec) -> scopes.Scope | None:
+        """The scope of the process, or of the nearest one above that has one. A process id that was used again has none."""
+        for pid in (seen.tgid, *seen.ancestors):
+            found = self._scopes.get(pid)
+            if found is not None and found[0] and found[0] == _born(pid):
+                return found[1]
+        return None
+
+
+class _No(Exception):
+    """The program must not start, with the words for who started it. Never leaves this module."""
+
+    def __init__(self, words: str, state: str) -> None:
+        super().__init__(words)
+        self.words = words
+        self.state = state
+
+
+def _deny(words: str) -> Deny:
+    """A no with *words*, which whoever shows them says to be Keyturn's."""
+    return Deny(words.removeprefix("keyturn: "))
+
+
+def _same(seen: Exec) -> bytes:
+    """The same start, whatever folder of PATH it was found in."""
+    file = seen.file
+    return msgspec.msgpack.encode(
+        (file.device, file.inode, file.sha256, seen.argv, seen.cwd, sorted(seen.environment.items()))
+    )
+
+
+def _why(view: RequestView) -> str:
+    return speech.still_held(view) if view.state == "waiting" else speech.ended(view)
+
+
+def _environment(seen: Exec) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(scopes.behaviour(seen.environment).items()))
+
+
+def _key(looked: Looked, above: scopes.Scope | None) -> bytes:
+    """Everything that the answer may depend on, but the policy."""
+    action = looked.action
+    content = action.content if isinstance(action.content, Shell) else None
+    within = above.within if above is not None else ""
+    parts = (content, action.cwd, sorted(action.environment.items()), sorted(action.executes.items()), within)
+    return msgspec.msgpack.encode((parts, looked.around))
+
+
+def _receipt(outcome: Outcome, ended: str, code: int | None, note: str = "") -> Receipt:
+    permit = outcome.permit.id if outcome.permit else None
+    return msgspec.convert(
+        {
+            "action": outcome.action,
+            "permit": permit,
+            "outcome": ended,
+            "ran": outcome.digest if ended != "not-run" else None,
+            "exit_code": code,
+            "note": note,
+        },
+        Receipt,
+    )
+
+
+def _born(pid: int) -> str:
+    """When process *pid* was started (proc(5), field 22 of stat), empty when there is none: ids are used again."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        return stat.rpartition(b")")[2].split()[19].decode()
+    except (OSError, IndexError):
+        return ""
+
+
+__all__ = ["Counts", "Decisions", "Ended", "Line", "Setting"]

@@ -1,0 +1,121 @@
+"""One supervised run: the session at the server, the supervisor in its thread, the decisions between them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from keyturn.actions import Agent, Attribution, Gate, Human
+from keyturn.errors import ExitCode, KeyturnError
+from keyturn.gates.connection import Connection, RemoteService
+from keyturn.gates.exec.decisions import Counts, Decisions, Setting
+from keyturn.gates.exec.standing import StandingLine
+from keyturn.gates.hooks import places
+from keyturn.gates.hooks.authorization import wiring
+from keyturn.resources import Surroundings
+from keyturn.service.model import SessionView
+
+_CODES = {
+    "refused": ExitCode.RUN_REFUSED,
+    "denied": ExitCode.RUN_DENIED,
+    "expired": ExitCode.RUN_EXPIRED,
+    "failed": ExitCode.RUN_INTERNAL,
+    "unreachable": ExitCode.RUN_UNREACHABLE,
+}
+
+
+class Command(Struct, frozen=True):
+    """What is to be run. `agent`: the name of the agent that it is, empty for a command that is asked for itself."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    cwd: str
+    agent: str = ""
+    parents: tuple[str, ...] = ()
+
+
+class ExecSession:
+    """The session of *command*, with its gate at the socket *gates*; *tell* shows a line to the person."""
+
+    def __init__(self, gates: Path, command: Command, tell: Callable[[str], None]) -> None:
+        self._command = command
+        self._tell = tell
+        self._connection = Connection(gates)
+        self._line = StandingLine(gates)
+        self._service = RemoteService(self._connection)
+        self._gate = Gate(f"exec@{socket.gethostname()}", "cooperative", "seccomp")
+        self._view: SessionView | None = None
+        self._decisions: Decisions | None = None
+
+    async def open(self) -> SessionView:
+        """Open the session. Raises `Unreachable`: then nothing may be started."""
+        command = self._command
+        agent = Agent(command.agent or os.path.basename(command.argv[0]), "exec")
+        self._view = view = await self._service.open_session(
+            agent=agent,
+            human=None,
+            gate=self._gate,
+            cwd=command.cwd,
+            parents=command.parents,
+            pid=os.getpid(),
+        )
+        uid = os.getuid()
+        home = os.path.realpath(Path.home())
+        place = places.Place(home, places.workspace(command.cwd, home))
+        human = Human(view.human, "os-uid", uid) if view.human else None
+        setting = Setting(
+            session=view.id,
+            gate=self._gate,
+            attribution=Attribution(agent=agent, human=human, parents=command.parents),
+            around=Surroundings(workspace=place.workspace, home=home, protected=wiring(place)),
+            baseline=dict(command.environment),
+            uid=uid,
+            agent=bool(command.agent),
+        )
+        self._decisions = Decisions(
+            self._service, self._line, asyncio.get_running_loop(), setting, self._tell
+        )
+        return view
+
+    @property
+    def decisions(self) -> Decisions:
+        """Who decides. Only after `open`."""
+        assert self._decisions is not None
+        return self._decisions
+
+    @property
+    def counts(self) -> Counts:
+        """What was decided so far."""
+        return self.decisions.counts
+
+    def exit_code(self, code: int) -> int:
+        """The child's *code*, or one of Keyturn's own when the first program was not allowed to start."""
+        ended = self.decisions.not_started
+        return code if ended is None else _CODES.get(ended.state, code)
+
+    async def close(self, code: int | None, why: str) -> int | None:
+        """Report, close with the closing count, hang up; the count, None when it can't be closed."""
+        try:
+            await self.decisions.finished(code)
+            view = await self._service.close_session(self._view.id, why) if self._view else None
+            return view.entries if view else None
+        except KeyturnError as error:
+            self._tell(f"the session could not be closed: {error.happened}")
+            return None
+        finally:
+            self._line.close()
+            await self._connection.close()
+
+
+def agent_environment(environment: Mapping[str, str], session: str, variable: str) -> dict[str, str]:
+    """*environment* for what is supervised: it knows its session, and has no person's token."""
+    kept = {name: value for name, value in environment.items() if name != "KEYTURN_TOKEN_FILE"}
+    return {**kept, variable: session}
+
+
+__all__ = ["Command", "ExecSession", "agent_environment"]

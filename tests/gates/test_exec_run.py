@@ -1,0 +1,237 @@
+"""`keyturn run -- CMD` for any command, with a real server: what starts, what waits, what doesn't start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+KEYTURN = [sys.executable, "-m", "keyturn"]
+
+
+class House:
+    """A home with a running server, a colleague who may approve, and a workspace."""
+
+    def __init__(self, root: Path) -> None:
+        self.home = root / "kt"
+        self.work = root / "work"
+        self.work.mkdir()
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("KEYTURN_")},
+            "KEYTURN_HOME": str(self.home),
+            "PATH": "/usr/bin:/bin",
+        }
+        self.keyturn("init", "--person", "dana")
+        self.serve()
+        made = json.loads(self.keyturn("person", "add", "erin", "--group", "reviewers", "--json"))
+        self.token = root / "erin.token"
+        self.token.write_text(made["token"])
+        self.token.chmod(0o600)
+
+    def serve(self) -> None:
+        self.server = subprocess.Popen(
+            [*KEYTURN, "serve", "--port", "0", "--json"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert self.server.stdout is not None
+        assert json.loads(self.server.stdout.readline())["gate_socket"]
+
+    def stop(self) -> None:
+        self.server.terminate()
+        self.server.wait(20)
+
+    def keyturn(self, *words: str, **variables: str) -> str:
+        environment = {**self.environment, **variables}
+        done = subprocess.run(
+            [*KEYTURN, *words], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def decide(self, verb: str, request: str, reason: str = "looked at it") -> None:
+        erin = {"KEYTURN_TOKEN_FILE": str(self.token)}
+        shown = json.loads(self.keyturn("show", request, "--json", **erin))
+        looked = ("--digest", shown["digest"]) if verb == "approve" else ()
+        self.keyturn(verb, request, *looked, "--reason", reason, **erin)
+
+    def start(self, *words: str) -> Running:
+        return Running(self, words)
+
+    def ran(self, *words: str) -> Done:
+        return self.start(*words).end()
+
+    def entries(self, session: str) -> list[dict[str, object]]:
+        told = self.keyturn("ledger", "entries", "--session", session, "--json")
+        return [json.loads(line) for line in told.splitlines()]
+
+
+class Done:
+    """How a run ended."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.err = code, err
+        lines = out.splitlines()
+        self.told = json.loads(lines[-1]) if lines and lines[-1].startswith('{"session"') else {}
+        self.out = "\n".join(lines[:-1] if self.told else lines)
+
+
+class Running:
+    """A run under way."""
+
+    def __init__(self, house: House, words: tuple[str, ...]) -> None:
+        self.process = subprocess.Popen(
+            [*KEYTURN, "run", "--json", *words],
+            env=house.environment,
+            cwd=house.work,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.err = ""
+
+    def held(self) -> str:
+        """The id of the request that the run says it waits for."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.err += line
+            if "waiting for" in line and "(request " in line:
+                return line.rpartition("(request ")[2].split(")")[0]
+        raise AssertionError(f"nothing was held: {self.err}")
+
+    def end(self) -> Done:
+        out, err = self.process.communicate(timeout=60)
+        return Done(self.process.returncode, out, self.err + err)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    house = House(tmp_path_factory.mktemp("exec"))
+    try:
+        yield house
+    finally:
+        house.stop()
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_a_command_that_policy_lets_run_runs_and_its_code_is_passed_on(code: int, house: House) -> None:
+    done = house.ran("--", "bash", "-c", f"ls /usr >/dev/null; exit {code}")
+    assert done.code == code, done.err
+    assert done.told["allowed"] == 1
+    assert done.told["entries"] >= 4, "opened, decided, consumed, receipt, closed"
+
+
+def test_what_is_held_waits_and_runs_once_it_is_approved(house: House) -> None:
+    (house.work / "gone").mkdir()
+    run = house.start("--", "rm", "-r", "gone")
+    request = run.held()
+    assert (house.work / "gone").exists(), "nothing ran while it waited"
+    assert run.process.poll() is None
+    house.decide("approve", request)
+    done = run.end()
+    assert done.code == 0, done.err
+    assert done.told["approved"] == 1
+    assert not (house.work / "gone").exists()
+
+
+def test_what_is_denied_does_not_run_and_the_reason_is_told(house: House) -> None:
+    (house.work / "kept").mkdir()
+    run = house.start("--", "rm", "-r", "kept")
+    house.decide("deny", run.held(), "we still need it")
+    done = run.end()
+    assert done.code == 244, done.err
+    assert "we still need it" in done.err
+    assert (house.work / "kept").exists()
+
+
+def test_what_policy_refuses_is_refused_in_words(house: House) -> None:
+    done = house.ran("--", "bash", "-c", "rm -rf /usr")
+    assert done.code == 243, done.err
+    assert "top folder" in done.err
+    assert Path("/usr").exists()
+
+
+def test_what_an_agent_starts_is_asked_for_though_the_agent_is_not(house: House) -> None:
+    (house.work / "agent").write_text("#!/bin/sh\nls -d . && rm -r precious\n")
+    (house.work / "agent").chmod(0o755)
+    (house.work / "precious").mkdir(exist_ok=True)
+    run = house.start("--agent", "tester", "--", "./agent")
+    request = run.held()
+    house.decide("deny", request)
+    done = run.end()
+    assert done.code != 0
+    assert done.out == "."
+    assert (house.work / "precious").exists()
+    assert done.told["refused"] == 1
+
+
+def test_without_a_server_nothing_is_started(house: House, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    command = ["touch", str(marker)]
+    assert house.ran("--", *command).code == 0
+    assert marker.exists(), "the negative control: with a server it runs"
+    marker.unlink()
+    nobody = {**house.environment, "KEYTURN_HOME": str(tmp_path / "none")}
+    (tmp_path / "none" / "run").mkdir(parents=True)
+    done = subprocess.run(
+        [*KEYTURN, "run", "--", *command], env=nobody, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 249
+    assert "run.unreachable" in done.stderr
+    assert not marker.exists()
+
+
+def test_an_interrupt_ends_what_waits(house: House) -> None:
+    (house.work / "still").mkdir(exist_ok=True)
+    run = house.start("--", "rm", "-r", "still")
+    request = run.held()
+    run.process.send_signal(signal.SIGINT)
+    done = run.end()
+    assert done.code == 130, done.err
+    assert (house.work / "still").exists()
+    assert json.loads(house.keyturn("show", request, "--json"))["state"] == "withdrawn"
+
+
+def test_a_program_that_is_not_there_is_said(house: House) -> None:
+    done = house.ran("--", "no-such-program-anywhere")
+    assert done.code == 241
+    assert "run.no_program" in done.err
+
+
+def test_what_policy_would_hold_runs_as_part_of_code_that_was_allowed(house: House) -> None:
+    """The negative control: by itself it is held. What leaves the tree is held there, too."""
+    folder = house.work / "wide"
+    folder.mkdir()
+    (folder / "build").mkdir()
+    (folder / "clean.sh").write_text("#!/bin/sh\nX=$(date +%s)\nrm -r wide/build\nsu -c 'echo '$X\n")
+    (folder / "clean.sh").chmod(0o755)
+    alone = house.start("--agent", "tester", "--", "sh", "-c", "rm -r wide/build")
+    house.decide("deny", alone.held())
+    alone.end()
+    assert (folder / "build").exists()
+    run = house.start("--", "wide/clean.sh")
+    house.decide("approve", run.held())
+    leaving = run.held()
+    assert not (folder / "build").exists(), "part of the approved script"
+    assert "su -c" in house.keyturn("show", leaving)
+    house.decide("deny", leaving)
+    assert run.end().told["refused"] == 1
+
+
+def test_a_remembered_yes_is_for_the_same_question_only(house: House) -> None:
+    loop = "import subprocess\nfor _ in range(3): subprocess.run(['ls', '-d', 'DIR'])\n"
+    (house.work / "again.py").write_text(loop.replace("DIR", "/usr"))
+    done = house.ran("--agent", "tester", "--", "python3", "again.py")
+    assert (done.told["allowed"], done.told["remembered"]) == (1, 2), done.err
+    varied = "import subprocess\nfor d in '/usr', '/bin', '/etc': subprocess.run(['ls', '-d', d])\n"
+    (house.work / "varied.py").write_text(varied)
+    done = house.ran("--agent", "tester", "--", "python3", "varied.py")
+    assert (done.told["allowed"], done.told["remembered"]) == (3, 0), done.err
