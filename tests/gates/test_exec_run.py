@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -235,3 +236,42 @@ def test_a_remembered_yes_is_for_the_same_question_only(house: House) -> None:
     (house.work / "varied.py").write_text(varied)
     done = house.ran("--agent", "tester", "--", "python3", "varied.py")
     assert (done.told["allowed"], done.told["remembered"]) == (3, 0), done.err
+
+
+def test_a_tighter_policy_ends_what_is_remembered(house: House) -> None:
+    """The workspace's own rules tighten; a *no* comes as soon as the server reads them, though *yes* was remembered."""
+    (house.work / "tighten.py").write_text(
+        "import pathlib, subprocess\n"
+        "ls = lambda: subprocess.run(['ls', '-d', '/usr'])\n"
+        "ls(), ls()\n"
+        "rules = pathlib.Path('.keyturn/rules')\n"
+        "rules.mkdir(parents=True)\n"
+        "when = 'when { context.program == \"ls\" };'\n"
+        'rule = \'@id("no-ls") forbid(principal, action == Action::"shell", resource) \' + when\n'
+        "(rules / 'no-ls.cedar').write_text(rule)\n"
+        "try:\n"
+        "    while True: ls()\n"
+        "except PermissionError: print('stopped')\n"
+    )
+    try:
+        done = house.ran("--agent", "tester", "--", "python3", "tighten.py")
+    finally:
+        shutil.rmtree(house.work / ".keyturn", ignore_errors=True)
+    assert done.out.endswith("stopped"), done.err
+    assert done.told["remembered"] >= 1, "the negative control: it was remembered before"
+    assert done.told["refused"] == 1
+
+
+def test_a_stopped_session_ends_the_tree(house: House) -> None:
+    (house.work / "up").unlink(missing_ok=True)
+    (house.work / "busy.sh").write_text('#!/bin/sh\necho "$KEYTURN_SESSION" > up\nwhile :; do :; done\n')
+    (house.work / "busy.sh").chmod(0o755)
+    run = house.start("--agent", "tester", "--", "./busy.sh")
+    while not (house.work / "up").exists() or not (house.work / "up").read_text().strip():
+        assert run.process.poll() is None
+        os.sched_yield()
+    session = (house.work / "up").read_text().strip()
+    house.keyturn("session", "stop", session, "--reason", "enough")
+    done = run.end()
+    assert done.code == 137, done.err
+    assert "stopped this session: enough" in done.err

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -110,7 +110,7 @@ class _Run:
             except NotSupervised as error:
                 raise NoGate(f"The gate could not be set up: {error.strerror}.") from error
             self._signal = lambda number: _tell(child.pid, number)
-            await _ended(child.pid)
+            await self._ended_or_stopped(_ended(child.pid), child.kill_tree)
             code = await asyncio.to_thread(child.wait)
             self._signal = None
             await asyncio.to_thread(child.kill_tree)
@@ -134,10 +134,24 @@ class _Run:
         child = await Child.start(argv, environment, terminal=True)
         self._signal = child.tell
         try:
+            await self._ended_or_stopped(child.wait(), lambda: child.tell(signal.SIGKILL))
             return await child.wait() or 0
         finally:
             self._signal = None
             await child.clean_up()
+
+    async def _ended_or_stopped(self, ended: Awaitable[object], kill: Callable[[], object]) -> None:
+        """Until the command has *ended*; when somebody stops the session first, *kill* ends it."""
+        end, stop = asyncio.ensure_future(ended), asyncio.ensure_future(self._session.stopped())
+        try:
+            await asyncio.wait((end, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not end.done() and stop.done() and stop.exception() is None:
+                self._note(stop.result())
+                await asyncio.to_thread(kill)
+            await end
+        finally:
+            stop.cancel()
+            await asyncio.gather(stop, return_exceptions=True)
 
     async def _close(self, code: int | None) -> None:
         why = f"The command ended with exit code {code}." if code is not None else "The run failed."

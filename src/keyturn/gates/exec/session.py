@@ -13,6 +13,7 @@ from msgspec import Struct
 from keyturn.actions import Agent, Attribution, Gate, Human
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates.connection import Connection, RemoteService
+from keyturn.gates.exec import killswitch
 from keyturn.gates.exec.decisions import Counts, Decisions, Setting
 from keyturn.gates.exec.standing import StandingLine
 from keyturn.gates.hooks import places
@@ -81,6 +82,11 @@ class ExecSession:
             self._service, self._line, asyncio.get_running_loop(), setting, self._tell
         )
         return view
+
+    async def stopped(self) -> str:
+        """Wait until somebody stops the session: who and why, in words. Never returns while it is open."""
+        assert self._view is not None
+        return await killswitch.stopped(self._connection, self._view.id)
 
     @property
     def decisions(self) -> Decisions:
