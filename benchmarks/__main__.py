@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-NAMES = ("ledger", "authorize", "shell", "hooks", "web")
+NAMES = ("ledger", "authorize", "shell", "hooks", "web", "exec")
 OUT = Path(__file__).parent.parent / "build" / "bench"
 
 

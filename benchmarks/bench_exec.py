@@ -1,0 +1,138 @@
+"""The verified exec gate: what every program of a supervised tree pays. Floor: the same work bare, in turns, in the same run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from keyturn.gates.exec.model import Allow, Exec, Verdict
+from keyturn.gates.exec.supervisor import Supervisor, support
+
+SPAWNS = 400
+TURNS = 7
+TRUE = shutil.which("true") or "/bin/true"
+SPAWN = (
+    "import os, time\n"
+    "times = []\n"
+    f"for _ in range({SPAWNS}):\n"
+    "    began = time.perf_counter()\n"
+    f"    os.waitpid(os.posix_spawn({TRUE!r}, ['true'], {{'PATH': '/usr/bin:/bin'}}), 0)\n"
+    "    times.append(time.perf_counter() - began)\n"
+    "times.sort()\n"
+    "open('took', 'w').write(str(times[len(times) // 2]))\n"
+)
+
+
+class Remembering:
+    """Allows everything, and looks the second time as a gate does: the whole question is compared with what is remembered."""
+
+    def __init__(self) -> None:
+        self.known: set[tuple[object, ...]] = set()
+        self.asked = 0
+
+    def __call__(self, asked: Exec, _answer: Callable[[Verdict], None]) -> Verdict:
+        key = (
+            asked.file,
+            asked.interpreter,
+            asked.argv,
+            asked.cwd,
+            tuple(asked.environment.items()),
+        )
+        self.known.add(key)
+        self.asked += 1
+        return Allow()
+
+
+def run() -> list[dict[str, Any]]:
+    """Three ratios, each to the same work without the gate. Empty, in words, where the kernel has no verified gate."""
+    if not support().verified:
+        print(f"  exec: not measured: {'; '.join(support().why)}", file=sys.stderr)
+        return []
+    folder = Path(tempfile.mkdtemp(prefix="keyturn-bench-exec-"))
+    gate = Remembering()
+    supervisor = Supervisor(gate)
+    try:
+        (folder / "spawn.py").write_text(SPAWN)
+        spawn = [sys.executable, "-IS", "spawn.py"]
+        rows = [
+            row(
+                "verified exec with a remembered allow, over bare fork+exec: p50",
+                1.5,
+                *turns(supervisor, spawn, folder, lambda: float((folder / "took").read_text())),
+            )
+        ]
+        if shutil.which("make"):
+            (folder / "Makefile").write_text(trues())
+            rows.append(
+                row("make -j2 of 1,000 × true, over bare", 1.3, *turns(supervisor, make("trues"), folder))
+            )
+        if shutil.which("make") and shutil.which("gcc"):
+            for number in range(40):
+                (folder / f"f{number}.c").write_text(
+                    f'#include <stdio.h>\nint f{number}(void) {{ return puts("{number}"); }}\n'
+                )
+            rows.append(
+                row("make -j2 of 40 × gcc -c, over bare", 1.1, *turns(supervisor, make("objects"), folder))
+            )
+    finally:
+        supervisor.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    if not gate.asked:
+        raise RuntimeError("the gate saw nothing, so nothing was measured")
+    return rows
+
+
+def trues() -> str:
+    """Targets that make starts without a shell, and files to compile."""
+    names = " ".join(f"t{number}" for number in range(1000))
+    files = " ".join(f"f{number}.o" for number in range(40))
+    return (
+        f".PHONY: trues {names} {files}\ntrues: {names}\n{names}:\n\t@{TRUE}\n"
+        f"objects: {files}\n{files}: %.o:\n\t@gcc -c -o $@ $*.c\n"
+    )
+
+
+def make(target: str) -> list[str]:
+    """One run of *target* on two cores."""
+    return [shutil.which("make") or "make", "-j2", "-s", target]
+
+
+def turns(
+    supervisor: Supervisor, argv: list[str], folder: Path, told: Callable[[], float] | None = None
+) -> tuple[float, float]:
+    """Median seconds of *argv* under the gate and bare, taken in turns; *told* reads what it measured itself."""
+    bare: list[float] = []
+    gated: list[float] = []
+    for turn in range(TURNS + 1):
+        began = time.perf_counter()
+        subprocess.run(argv, cwd=folder, check=True)
+        floor = told() if told else time.perf_counter() - began
+        began = time.perf_counter()
+        if supervisor.start(argv, dict(os.environ), str(folder)).wait() != 0:
+            raise RuntimeError(f"{argv[0]} failed under the gate")
+        value = told() if told else time.perf_counter() - began
+        if turn:  # the first turn fills caches on both sides
+            bare.append(floor)
+            gated.append(value)
+    return statistics.median(gated), statistics.median(bare)
+
+
+def row(name: str, budget: float, value: float, floor: float) -> dict[str, Any]:
+    """A ratio. Its floor is 1: the bare work, whose milliseconds are in the name."""
+    ratio = value / floor
+    return {
+        "name": f"{name} ({floor * 1e3:,.3g} ms)",
+        "value": ratio,
+        "unit": "×",
+        "floor": 1.0,
+        "budget": budget,
+        "within": ratio <= budget,
+    }
