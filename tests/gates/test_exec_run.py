@@ -275,3 +275,36 @@ def test_a_stopped_session_ends_the_tree(house: House) -> None:
     done = run.end()
     assert done.code == 137, done.err
     assert "stopped this session: enough" in done.err
+
+
+def test_in_a_terminal_the_run_is_recorded_with_its_decisions(house: House) -> None:
+    (house.work / "shown").mkdir(exist_ok=True)
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [*KEYTURN, "run", "--", "rm", "-r", "shown"],
+        env=house.environment,
+        cwd=house.work,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    shown = b""
+    while b"(request r_" not in shown or not shown.rpartition(b"(request ")[2].count(b")"):
+        shown += os.read(master, 65_536)
+    request = shown.rpartition(b"(request ")[2].split(b")")[0].decode()
+    house.decide("approve", request)
+    try:
+        while piece := os.read(master, 65_536):
+            shown += piece
+    except OSError:  # EIO: the last one that had the other side has ended
+        pass
+    assert process.wait(30) == 0, shown
+    recordings = [path.read_text() for path in (house.home / "recordings").glob("*.cast")]
+    lines = [json.loads(line) for line in "".join(recordings).splitlines()]
+    assert lines[0]["version"] == 3
+    marks = [line[2] for line in lines[1:] if line[1] == "m"]
+    assert [mark.split(":")[1].strip() for mark in marks] == ["held", "approved"]
+    assert lines[-1][1:] == ["x", "0"]
+    assert not (house.work / "shown").exists()

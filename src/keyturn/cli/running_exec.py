@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -19,8 +20,11 @@ from keyturn.cli.running import SESSION_VARIABLE, NoProgram, NotStarted, Wanted
 from keyturn.gates.connection import Unreachable
 from keyturn.gates.drivers.launch import NoGate
 from keyturn.gates.drivers.process import FORWARDED, Child
+from keyturn.gates.exec.recording import recording_path
+from keyturn.gates.exec.screen import Screen, on_a_terminal
 from keyturn.gates.exec.session import Command, ExecSession, agent_environment
 from keyturn.gates.exec.shims import NotThere, Shims, found
+from keyturn.gates.exec.supervisor import Child as SupervisedChild
 from keyturn.gates.exec.supervisor import NotSupervised, Supervisor, support
 from keyturn.home import Home
 
@@ -70,6 +74,7 @@ class _Run:
             parents=(parent,) if parent else (),
         )
         self._session = ExecSession(gates, self._command, self._note)
+        self._screen: Screen | None = None
         self._signal: Callable[[int], None] | None = None
         self._summary = Summary("", "exec", "shims")
 
@@ -106,7 +111,7 @@ class _Run:
         supervisor = Supervisor(decisions.decide, killed=decisions.killed)
         try:
             try:
-                child = supervisor.start([program, *self._command.argv[1:]], environment, self._command.cwd)
+                child = self._started(supervisor, program, environment)
             except NotSupervised as error:
                 raise NoGate(f"The gate could not be set up: {error.strerror}.") from error
             self._signal = lambda number: _tell(child.pid, number)
@@ -117,6 +122,18 @@ class _Run:
             return code
         finally:
             await asyncio.to_thread(supervisor.close)
+
+    def _started(self, supervisor: Supervisor, program: str, environment: dict[str, str]) -> SupervisedChild:
+        argv, cwd = [program, *self._command.argv[1:]], self._command.cwd
+        if not on_a_terminal():
+            return supervisor.start(argv, environment, cwd)
+        path = recording_path(self._home.root, self._summary.session)
+        self._screen = screen = Screen(path, shlex.join(self._command.argv))
+        side = screen.slave
+        child = supervisor.start(argv, environment, cwd, stdin=side, stdout=side, stderr=side, terminal=True)
+        screen.begin()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, screen.resized)
+        return child
 
     def _program(self, environment: dict[str, str]) -> str:
         try:
@@ -154,6 +171,10 @@ class _Run:
             await asyncio.gather(stop, return_exceptions=True)
 
     async def _close(self, code: int | None) -> None:
+        if self._screen is not None:
+            recording = await asyncio.to_thread(self._screen.end, -1 if code is None else code)
+            self._screen = None
+            self._note(recording.trouble or f"recorded in {recording.path}")
         why = f"The command ended with exit code {code}." if code is not None else "The run failed."
         self._summary.entries = await self._session.close(code, why)
         for name, value in msgspec.structs.asdict(self._session.counts).items():
@@ -165,7 +186,11 @@ class _Run:
             self._signal(number)
 
     def _note(self, words: str) -> None:
-        click.echo(f"keyturn: {words.removeprefix('keyturn: ')}", err=True)
+        line = f"keyturn: {words.removeprefix('keyturn: ')}"
+        if self._screen is not None:
+            self._screen.told(line, lambda shown: click.echo(shown, err=True))
+        else:
+            click.echo(line, err=True)
 
 
 async def _ended(pid: int) -> None:
