@@ -73,7 +73,10 @@ class _Run:
             agent=wanted.agent,
             parents=(parent,) if parent else (),
         )
-        self._session = ExecSession(gates, self._command, self._note)
+        self._offered = offered = support()
+        self._verifies = offered.user_notification and offered.verified
+        how = "seccomp" if self._verifies else "shims"
+        self._session = ExecSession(gates, self._command, self._note, how=how)
         self._screen: Screen | None = None
         self._signal: Callable[[int], None] | None = None
         self._summary = Summary("", "exec", "shims")
@@ -91,11 +94,10 @@ class _Run:
         code: int | None = None
         try:
             environment = agent_environment(self._command.environment, view.id, SESSION_VARIABLE)
-            offered = support()
-            if offered.user_notification and offered.verified:
+            if self._verifies:
                 code = await self._supervised(environment)
             else:
-                self._note(UNGATED.format(why="; ".join(offered.why) or "the kernel refuses"))
+                self._note(UNGATED.format(why="; ".join(self._offered.why) or "the kernel refuses"))
                 code = await self._shimmed(environment)
             self._summary.exit_code = self._session.exit_code(code)
         finally:

@@ -41,15 +41,18 @@ class Command(Struct, frozen=True):
 
 
 class ExecSession:
-    """The session of *command*, with its gate at the socket *gates*; *tell* shows a line to the person."""
+    """The session of *command*, with its gate at the socket *gates*; *tell* shows a line to the person.
 
-    def __init__(self, gates: Path, command: Command, tell: Callable[[str], None]) -> None:
+    *how* is recorded as what the gate is: `seccomp` or `shims`.
+    """
+
+    def __init__(self, gates: Path, command: Command, tell: Callable[[str], None], *, how: str) -> None:
         self._command = command
         self._tell = tell
         self._connection = Connection(gates)
         self._line = StandingLine(gates)
         self._service = RemoteService(self._connection)
-        self._gate = Gate(f"exec@{socket.gethostname()}", "cooperative", "seccomp")
+        self._gate = Gate(f"exec@{socket.gethostname()}", "cooperative", how)
         self._view: SessionView | None = None
         self._decisions: Decisions | None = None
 
