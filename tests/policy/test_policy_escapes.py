@@ -138,7 +138,6 @@ HARMLESS = [
     "chmod u+x a",
     "ps aux",
     "ps -eo pid,args",
-    "split -l 100 q part_",
     "gunzip a.gz",
     "git reflog",
     "git branch x",

@@ -67,6 +67,7 @@ _OPTIONS: dict[str, tuple[Verb, ...]] = {
     "name": ("executes",),
     "mode": ("grants",),
     "enters": (),
+    "target": ("writes",),
     "pattern": (),
     "stops": (),
     "alone": (),

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from keyturn.actions import Effect
 from keyturn.readers.http import OddUrl, url_effects
-from keyturn.readers.paths import sure
+from keyturn.readers.paths import sure, unknown_path
 from keyturn.readers.shell.calls import Argument, Call, Scene, join
 from keyturn.readers.shell.ceiling import widest
 from keyturn.readers.shell.grammar import Clause, FixedEffect, Grammar, Operand, fixed, programs
@@ -52,11 +52,15 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
             if clause.action in ("operands", "alone"):
                 required = 0
             skip = skip or clause.action == "pattern"
+            if clause.action == "target":
+                kinds, required = tuple(kind for kind in kinds if kind.kind != "into"), 1
     if skip and kinds and kinds[0].kind in ("text", "code", "rest"):
         kinds = kinds[1:]
     for given in words.given:
         for clause in given.option.clauses:
             _clause(clause, given, call, grammar)
+            if clause.action == "target" and given.value is not None:
+                _into(given.value, words.operands, call)
     _dispatched(words, call)
     if grammar.subcommands:
         _subcommand(grammar, words, call)
@@ -409,7 +413,7 @@ def _link(operand: Argument, link: Argument, call: Call) -> None:
     if operand.text.startswith("/"):
         return
     if not (operand.known and link.known):
-        call.refuse("A link that is only known when it runs", operand.span)
+        call.effects += unknown_path("writes", operand.text)
         return
     for base in (link.text.rstrip("/").rpartition("/")[0], link.text):
         if base or link.text.startswith("/"):

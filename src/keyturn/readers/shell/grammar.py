@@ -22,7 +22,7 @@ from keyturn.resources import ZONES
 
 VALUE_ACTIONS = words(
     "reads writes deletes outputs unpacks connects uploads executes code dispatches enters held operands "
-    "pattern stops also alone default mode name"
+    "pattern stops also alone default mode name target"
 )
 """First words of an option's description; see `programs/README.md`."""
 

@@ -27,7 +27,7 @@ def cd(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     """cd: the folder for what follows. Without an operand it is the home."""
     words = read_words(grammar, arguments, call)
     if len(words.operands) > 1 or any(o.many and not o.known for o in words.operands):
-        call.refuse("cd with more than one folder")
+        # bash(1): more than one is an error; a word that becomes several may also become one.
         call.moves = frozenset({None})
         return
     home = call.scene.around.home
