@@ -38,7 +38,7 @@ def list_(home_path: str | None, person: str | None, everything: bool, as_json: 
 @as_option
 @json_option
 def show(session_id: str, home_path: str | None, person: str | None, as_json: bool) -> None:
-    """Show one session."""
+    """Show one session: its state, who stopped it and why, its recording's digest."""
     found = connect(home_path, person).get(f"/v1/sessions/{segment(session_id)}")
     if as_json:
         say_json(found)
