@@ -45,6 +45,7 @@ _OPERANDS: dict[str, tuple[Verb, ...]] = {
     "code": ("reads", "executes"),
     "program": ("executes",),
     "process": ("configures",),
+    "system": ("configures",),
     "package": ("reads", "executes"),
     "object": ("reads",),
     "changes": ("writes",),

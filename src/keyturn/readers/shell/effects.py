@@ -21,7 +21,7 @@ _PLUS = re.compile(r"\+[0-9]+")
 _SPECIAL_BITS = re.compile(r"0*[1-7][0-7]{3}|.*[+=][rwxX]*[st].*")
 """Set-user-ID and kin: whoever runs the file then acts as its owner (chmod(1))."""
 _NAME = re.compile(r"[A-Za-z0-9_-]*")
-_PACKED = re.compile(r"(?:[.]g?z|[-_]g?z|[.]t[ag]z|[.]Z)$", re.IGNORECASE)
+_PACKED = re.compile(r"(?:[.]g?z|[-_]g?z|[.]t[ag]z|[.]Z|[.]t?bz2?|[.]t?xz|[.]lzma|[.]zst)$", re.IGNORECASE)
 
 
 def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
@@ -342,6 +342,8 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
         _repository(operand, call)
     elif kind == "process":
         call.add("configures", f"process {operand.text}", "system")
+    elif kind == "system":
+        call.add("configures", f"{call.program} {operand.text}", "system")
     elif kind == "package":
         _package(operand, call)
     elif kind == "held":

@@ -28,7 +28,7 @@ VALUE_ACTIONS = words(
 
 OPERANDS = words(
     "text reads writes deletes moves into links unpacks url sends remote copy code program rest "
-    "process package held object changes repository packs makes begins"
+    "process package held object changes repository packs makes begins system"
 )
 """What an operand can be."""
 
