@@ -31,6 +31,9 @@ SHOWS = {
 """What a reading must say for each kind of abuse: the effect itself, or that code runs, which can be anything."""
 
 
+CONFIGURED = {("top", "shell"), ("sysctl", "command")}
+"""Their abuse is a setting written beforehand, or by them: `configures`, which no starter rule lets run."""
+
 PAGERS = {
     ("dpkg", "inherit", "dpkg -l"),
     ("journalctl", "inherit", "journalctl"),
@@ -62,6 +65,8 @@ def test_what_a_program_is_abused_for_is_among_its_effects_or_it_is_not_understo
         reading = read_shell(code, AROUND)
         if not reading.steps or any(u.why.startswith("Not valid shell") for u in reading.unread):
             assert not reading.complete, code
+        elif (program, function) in CONFIGURED and "configures" in _said(reading):
+            continue
         elif not _said(reading) & SHOWS[function]:
             silent.append((program, function, code))
     assert set(silent) <= PAGERS
