@@ -94,7 +94,7 @@ def script(*turns: dict[str, Any]) -> dict[str, Any]:
 def prepared(agent: Agent) -> Agent:
     """The agent with a script in its work folder that nobody has read."""
     deploy = agent.work / "deploy.sh"
-    deploy.write_text("#!/bin/sh\necho RAN > proof.txt\n")
+    deploy.write_text("#!/bin/sh\nrm -rf released\necho RAN > proof.txt\n")
     deploy.chmod(0o755)
     return agent
 

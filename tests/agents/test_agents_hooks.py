@@ -35,7 +35,7 @@ def wired(keyturn: KeyturnServer, agent: Agent) -> Agent:
         "hook", "install", agent.recipe.name, "--yes", environment=agent.environment, cwd=agent.work
     )
     deploy = agent.work / "deploy.sh"
-    deploy.write_text("#!/bin/sh\necho RAN > proof.txt\n")
+    deploy.write_text("#!/bin/sh\nrm -rf released\necho RAN > proof.txt\n")
     deploy.chmod(0o755)
     return agent
 
