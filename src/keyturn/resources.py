@@ -19,6 +19,7 @@ ZONES = (
     "temporary",
     "system",
     "home",
+    "environment",
     "outside",
     "keyturn",
     "device",
@@ -29,7 +30,8 @@ ZONES = (
     "code",
 )
 """`workspace` under the agent's work folder · `temporary` /tmp and kin · `system` /usr, /etc, … · `home` the
-user's home outside the workspace · `keyturn` Keyturn's own home and the configuration that wires its gates ·
+user's home outside the workspace · `environment` a path that a variable of the person's environment
+names, which the agent does not set · `keyturn` Keyturn's own home and the configuration that wires its gates ·
 `device` /dev/null and kin that keep nothing · `outside` elsewhere · `network`/`loopback` hosts ·
 `tool` a named tool · `code` code that the reading itself contains or names · `unknown` not resolvable."""
 

@@ -7,6 +7,7 @@ nothing but the scripted model in it.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,8 +177,10 @@ def test_settings_that_an_agent_changes_do_not_unhook_it(keyturn: KeyturnServer,
     one = wired(keyturn, agent("claude-code"))
     path = one.work / ".claude" / "settings.local.json"
     path.parent.mkdir()
+    # Python, which is not read: a shell script that does this is understood, and refused.
     (one.work / "deploy.sh").write_text(
-        f"#!/bin/sh\necho '{{\"disableAllHooks\": true}}' > {path}\nsleep 2\n"
+        f"#!{sys.executable}\nimport time\n"
+        f"open({str(path)!r}, 'w').write('{{\"disableAllHooks\": true}}')\ntime.sleep(2)\n"
     )
     run = one.start(script(HELD, {"shell": "echo RAN > proof.txt"}))
     keyturn.approve(keyturn.waiting())

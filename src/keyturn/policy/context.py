@@ -14,7 +14,18 @@ from keyturn.actions import Reading, Step
 from keyturn.policy.decision import Facts
 
 _PATH_ZONES = frozenset(
-    ("workspace", "temporary", "system", "home", "outside", "keyturn", "device", "code", "unknown")
+    (
+        "workspace",
+        "temporary",
+        "system",
+        "home",
+        "outside",
+        "keyturn",
+        "device",
+        "code",
+        "unknown",
+        "environment",
+    )
 )
 _HOMES = frozenset(("home", "Users"))
 _TOP_FOLDERS = frozenset(

@@ -8,6 +8,7 @@ from keyturn.readers.shell.calls import Argument, Scene
 from keyturn.readers.shell.emission import Emission
 from keyturn.readers.shell.inheritance import POSITIONAL
 from keyturn.readers.shell.syntax import Glob, Home, Part, Substitution, Text, Variable, Word
+from keyturn.readers.shell.variables import is_secret_name, variable_effect
 
 MAX_ALTERNATIVES = 24
 """Most combinations of known variables' values that one command is worked out for."""
@@ -37,7 +38,19 @@ def argument(word: Word, scene: Scene, bound: dict[str, str] | None = None) -> A
     )
     many = wild or any(_splits(part) for part in parts)
     inherited = not wild and all(isinstance(part, Text) or _is_inherited(part, scene) for part in parts)
-    return Argument(shown, word.span, known=False, prefix=prefix, wild=wild, many=many, inherited=inherited)
+    unset = inherited and all(isinstance(part, Text) or _is_nobodys(part) for part in parts)
+    return Argument(
+        shown, word.span, known=False, prefix=prefix, wild=wild, many=many, inherited=inherited, unset=unset
+    )
+
+
+def _is_nobodys(part: Part) -> bool:
+    """A variable that no environment has: a lower-case name, or one of the script's arguments."""
+    if not isinstance(part, Variable) or is_secret_name(part.name):
+        return False
+    return part.name in POSITIONAL or (
+        part.name.islower() and variable_effect(part.name, None, visible=True) is None
+    )
 
 
 def _is_inherited(part: Part, scene: Scene) -> bool:

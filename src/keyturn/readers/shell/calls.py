@@ -22,7 +22,8 @@ class Argument(Struct, frozen=True):
     `known`: `text` is exactly that word. Otherwise `text` shows it, `prefix` is what it surely begins with;
     `wild` says that only names inside the folder of `text` can come of it; `many` that it may become any
     number of words; `inherited` that all that isn't known of it are variables which the script does not set
-    (see `inheritance`), so that no word of it begins with a dash.
+    (see `inheritance`), so that no word of it begins with a dash; `unset` that these are names which no
+    environment has (in small letters, or the script's arguments), so they are nobody's secret, and most likely empty.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Argument(Struct, frozen=True):
     wild: bool = False
     many: bool = False
     inherited: bool = False
+    unset: bool = False
 
     @property
     def may_be_option(self) -> bool:
@@ -130,7 +132,10 @@ class Call(Struct):
     def path(self, verb: Verb, argument: Argument) -> None:
         """Note *verb* done to the path *argument*, in every folder the command may run in."""
         if not argument.known and not argument.wild:
-            self.effects += unknown_path(verb, argument.text)
+            if argument.unset and verb == "reads":
+                self.add(verb, argument.text, "environment")
+            else:
+                self.effects += unknown_path(verb, argument.text)
             return
         for folder in sorted(self.scene.folders, key=str):
             text = argument.text

@@ -20,6 +20,9 @@ _NAMED = words(
 )
 _MODE = re.compile(r"[0-7]{3,4}|[ugoa]*[-+=][rwxXst]*(?:,[ugoa]*[-+=][rwxXst]*)*")
 _SPECIAL_BITS = re.compile(r"0*[2-7][0-7]{3}|.*[+=][rwxXt]*s.*")
+_PLUS = r"(?:[ugoa]*\+[rwxX]+|[go]+[-=][rwxX]*|u=r[wxX]*)"
+_KEEPS_OWNER = re.compile(rf"0?[4-7][0-7]{{2}}|{_PLUS}(?:,{_PLUS})*")
+"""Modes under which the owner can still read: nothing that programs obey is taken away by them."""
 _SIGNAL = re.compile(r"-(?:[0-9]{1,2}|(?:SIG)?[A-Z][A-Z0-9]{1,9})")
 
 
@@ -111,8 +114,15 @@ def chmod(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
         return
     if _SPECIAL_BITS.fullmatch(arguments[mode_at].text):
         call.add("grants", f"mode {arguments[mode_at].text}", "system")
+    keeps = _KEEPS_OWNER.fullmatch(arguments[mode_at].text) is not None
     for operand in words.operands:
+        before = len(call.effects)
         call.path("writes", operand)
+        if operand.wild and keeps:
+            # What programs obey stays what it is, and readable: only what is in it would change what they do.
+            call.effects[before:] = [
+                effect for effect in call.effects[before:] if effect.verb != "configures"
+            ]
 
 
 def ps(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
