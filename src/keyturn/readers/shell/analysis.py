@@ -7,13 +7,13 @@ can only have one of a few. Everything is worked out for every possibility; effe
 from __future__ import annotations
 
 import re
-from itertools import product
+from itertools import chain, product
 
 from msgspec.structs import replace
 
 from keyturn.actions import Effect, Step, Unread
 from keyturn.readers.http import OddUrl, url_effects
-from keyturn.readers.shell.arguments import MAX_ALTERNATIVES, argument, variables_in
+from keyturn.readers.shell.arguments import MAX_ALTERNATIVES, argument, printed_instead, variables_in
 from keyturn.readers.shell.calls import Argument, Call, Scene
 from keyturn.readers.shell.commands import work_out
 from keyturn.readers.shell.content import Trust, follow
@@ -390,7 +390,8 @@ class Walk:
         if len(choices) > MAX_ALTERNATIVES:
             names, choices = [], [()]
         bound = [dict(zip(names, choice, strict=True)) for choice in choices]
-        return [[argument(word, scene, values) for word in words] for values in bound]
+        filled = [[argument(word, scene, values) for word in words] for values in bound]
+        return list(chain.from_iterable(printed_instead(words, row, scene) for row in filled))
 
     def command(
         self, words: list[Argument], scene: Scene, span: Span, extra: list[Effect] | None = None
@@ -472,8 +473,11 @@ class Walk:
         if isinstance(part, Substitution):
             outer = self._base
             self._base = outer or part.base
+            kept, self._lines = self._lines, None
             self.sequence(part.script, scene)
-            self._base = outer
+            one = len(part.script.statements) == 1 and not part.script.statements[0].background
+            scene.printed[part] = self._lines if one else None
+            self._base, self._lines = outer, kept
         elif isinstance(part, Arithmetic):
             self._arithmetic(part, scene)
         elif isinstance(part, Variable):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from msgspec.structs import replace
+
 from keyturn.readers.shell.calls import Argument, Scene
 from keyturn.readers.shell.emission import Emission
 from keyturn.readers.shell.inheritance import POSITIONAL
@@ -12,6 +14,9 @@ from keyturn.readers.shell.variables import is_secret_name, variable_effect
 
 MAX_ALTERNATIVES = 24
 """Most combinations of known variables' values that one command is worked out for."""
+
+PLAIN_NAME = Glob("*")
+"""Stands for a name that a substitution is known to print: without a slash, and without a dash before it."""
 
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9_./@:+,%=-]+")
 
@@ -36,12 +41,45 @@ def argument(word: Word, scene: Scene, bound: dict[str, str] | None = None) -> A
     wild = all(
         isinstance(part, Text) or (isinstance(part, Glob) and "(" not in part.pattern) for part in parts
     )
+    named = any(part is PLAIN_NAME for part in parts)
     many = wild or any(_splits(part) for part in parts)
-    inherited = not wild and all(isinstance(part, Text) or _is_inherited(part, scene) for part in parts)
+    if wild:
+        inherited = parts[0] is PLAIN_NAME
+    else:
+        inherited = not named and all(isinstance(part, Text) or _is_inherited(part, scene) for part in parts)
     unset = inherited and all(isinstance(part, Text) or _is_nobodys(part) for part in parts)
     return Argument(
         shown, word.span, known=False, prefix=prefix, wild=wild, many=many, inherited=inherited, unset=unset
     )
+
+
+def _printed(part: Substitution, scene: Scene) -> Part:
+    """A substitution as the text or the one name that it prints, where that is known."""
+    lines = scene.printed.get(part) or ()
+    if len(lines) != 1:
+        return part
+    if lines[0].known and (part.quoted or (is_safe_value(lines[0].text) and not scene.odd_splitting)):
+        return Text(lines[0].text, part.quoted)
+    return PLAIN_NAME if lines[0].wild and lines[0].inherited else part
+
+
+def printed_instead(words: tuple[Word, ...], row: list[Argument], scene: Scene) -> list[list[Argument]]:
+    """*row* once for each pattern that a word which is nothing but a substitution is known to print."""
+    rows = [row]
+    for index, word in enumerate(words):
+        part = word.parts[0] if len(word.parts) == 1 else None
+        if not isinstance(part, Substitution) or part.opening != "$(" or row[index].known or row[index].wild:
+            continue
+        lines = scene.printed.get(part)
+        if not lines or scene.odd_splitting or len(rows) * (len(lines) + 1) > MAX_ALTERNATIVES or index == 0:
+            continue
+        split = not part.quoted
+        pieces = [replace(line, span=word.span, many=split) for line in lines]
+        if split and any(line.wild for line in lines):
+            # A name with blanks becomes several words, the others relative to the working folder.
+            pieces.append(Argument("./**/*", word.span, known=False, prefix="./", wild=True, many=True))
+        rows = [[*one[:index], piece, *one[index + 1 :]] for one in rows for piece in pieces]
+    return rows
 
 
 def _is_nobodys(part: Part) -> bool:
@@ -71,7 +109,9 @@ def variables_in(word: Word, scene: Scene) -> list[str]:
 def _resolved(part: Part, scene: Scene, values: dict[str, str]) -> Part:
     if isinstance(part, Home) and not part.user and scene.around.home:
         return Text(scene.around.home)
-    if isinstance(part, Substitution) and part.opening != "$(":
+    if isinstance(part, Substitution) and part.opening == "$(":
+        return _printed(part, scene)
+    if isinstance(part, Substitution):
         return Text("/dev/fd/63")  # bash(1) Process Substitution: the word is the name of a pipe
     if not isinstance(part, Variable) or not _is_simple(part):
         return part

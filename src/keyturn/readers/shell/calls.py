@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from keyturn.actions import Effect, Verb
 from keyturn.readers.paths import climbing, path_effects, sure, unknown_path
-from keyturn.readers.shell.syntax import Span
+from keyturn.readers.shell.syntax import Part, Span
 from keyturn.resources import Surroundings, absolute, zone
 
 MAX_FOLDERS = 8
@@ -63,6 +63,7 @@ class Scene(Struct, frozen=True):
     `own` are the names that the script may set, or None if it may set any (see `inheritance`).
     `variables` have one of a few known values there, `numbers` some integer; `alone` says that the command is the
     whole script, `odd_splitting` that unquoted expansions are not split at blanks only,
+    `printed` is what the substitutions that were read last print, as far as it is known;
     `volatile` are variables that functions may change at any time.
     """
 
@@ -77,6 +78,7 @@ class Scene(Struct, frozen=True):
     alone: bool = False
     odd_splitting: bool = False
     volatile: Mapping[str, bool] = {}
+    printed: dict[Part, tuple[Argument, ...] | None] = {}
 
     def moved(self, folders: frozenset[str | None]) -> Scene:
         """The same scene in other folders."""

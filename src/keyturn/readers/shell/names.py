@@ -9,6 +9,8 @@ makes such names is `configures` (see `paths`), so that an agent can't have them
 
 from __future__ import annotations
 
+import re
+
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.syntax import Redirection, Text
 from keyturn.readers.shell.wordlist import words
@@ -36,8 +38,52 @@ _SPEAKING = words("-printf -ls -exec -execdir -ok -okdir -help --help -version -
 """Words of find that make it, or what it runs, print something other than names."""
 
 
+_ONE_NAME = {
+    "whoami": words(""),
+    "logname": words(""),
+    "hostname": words("--short --long --fqdn"),
+    "uname": words("--kernel-name --nodename --kernel-release --machine"),
+    "nproc": words("--all"),
+    "arch": words(""),
+    "date": words("--utc --universal"),
+    "id": words("--user --group --name --real"),
+}
+"""Programs that print plain names or numbers: no slash in them, and no dash before them; with options that keep that so."""
+_DATE = re.compile(
+    r"\+(?:%[YymdHMSsjFTNaAbBhIpuwVGgUWZRekl]|[A-Za-z0-9])(?:%[YymdHMSsjFTNaAbBhIpuwVGgUWZRekl]|[A-Za-z0-9_.:@ ,-])*"
+)
+"""Formats of date(1) that make neither a slash nor a leading dash."""
+
+_WHERE = frozenset({"which", "realpath", "readlink"})
+"""Programs that print absolute paths: `which` those of the person's PATH."""
+
+
+def _told(call: Call) -> tuple[Argument, ...] | None:
+    """What a program prints that only tells where or who something is."""
+    options, operands = set(call.options), call.operands
+    if call.problems:
+        return None
+    if call.program == "pwd" and not options and not operands and len(call.scene.folders) == 1:
+        folder = next(iter(call.scene.folders))
+        return (Argument(folder, call.span),) if folder is not None else None
+    if call.program in _ONE_NAME and options <= _ONE_NAME[call.program]:
+        plain = not operands
+        if call.program == "date":
+            plain = all(o.known and _DATE.fullmatch(o.text) for o in operands) and bool(operands)
+        return (Argument("*", call.span, known=False, wild=True, inherited=True),) if plain else None
+    if call.program in _WHERE and operands and options <= {"--canonicalize", "--all", "-a"}:
+        if call.program == "readlink" and not options:
+            return None
+        named = call.program == "which" and all(o.known for o in operands)
+        return (Argument("/…", call.span, known=False, prefix="/", inherited=True, unset=named),)
+    return None
+
+
 def passed_on(call: Call) -> tuple[Argument, ...] | None:
     """What every line that *call* prints fits, or None."""
+    told = _told(call)
+    if told is not None:
+        return told
     if call.program == "find":
         return None if _SPEAKING & set(call.options) else call.prints
     if call.program in FILTERS and call.scene.lines is not None:
