@@ -165,7 +165,7 @@ def test_errors_are_json_when_json_was_asked_for() -> None:
 def test_the_agent_s_own_json_option_is_not_ours() -> None:
     said = keyturn("run", "--", "no-such-client", "--json")
     assert not said.err.startswith("{")
-    assert said.code == ExitCode.RUN_REFUSED
+    assert said.code == ExitCode.RUN_UNREACHABLE  # any command is one to run, and there is no server here
 
 
 def test_run_has_its_own_codes_for_everything_that_is_not_the_agent_s() -> None:

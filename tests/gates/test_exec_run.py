@@ -212,7 +212,8 @@ def test_what_policy_would_hold_runs_as_part_of_code_that_was_allowed(house: Hou
     folder = house.work / "wide"
     folder.mkdir()
     (folder / "build").mkdir()
-    (folder / "clean.sh").write_text("#!/bin/sh\nX=$(date +%s)\nrm -r wide/build\nsu -c 'echo '$X\n")
+    (folder / "clean.sh").write_text('#!/bin/sh\nX=$(cat wide/more)\nrm -r wide/build\nsh -c "$X"\n')
+    (folder / "more").write_text("su -c 'echo hi'")
     (folder / "clean.sh").chmod(0o755)
     alone = house.start("--agent", "tester", "--", "sh", "-c", "rm -r wide/build")
     house.decide("deny", alone.held())

@@ -310,7 +310,7 @@ def test_a_tree_that_scattered_is_killed_whole(tmp_path: Path) -> None:
         " dict(os.environ), '/', stdout=w)\n"
         "os.close(w); os.read(r, 3)\n"
         "n = c.kill_tree()\n"
-        "print(n >= 2, c.wait() > 0, s._alive())\n"
+        "print(n >= 1, c.wait() > 0, s._alive())\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(

@@ -223,7 +223,9 @@ class Decisions:
         with self._lock:
             above = self._scope_of(seen)
         looked = await asyncio.to_thread(self._looked, action)
-        leaving = scopes.leaves(seen.path, os.path.realpath(seen.path))
+        reading = readers.read(looked.action.content, looked.around)
+        # Also what `sh -c` and its like would start: it must not be predicted by a scope that nobody decided on.
+        leaving = scopes.leaves(seen.path, os.path.realpath(seen.path), *(s.program for s in reading.steps))
         within = above.within if above is not None and above.within and not leaving else None
         outcome = await self._service.authorize(looked.action, looked.around, consume=True, within=within)
         if outcome.verdict == "refuse":
@@ -233,7 +235,9 @@ class Decisions:
             outcome, looked = await self._approved(seen, action, outcome)
         if outcome.permit is None or outcome.digest != action_digest(looked.action, outcome.decision.policy):
             raise _No("the permit is not for what would run. Nothing ran.", "failed")
-        reading = readers.read(looked.action.content, looked.around)
+        reading = readers.read(
+            looked.action.content, looked.around
+        )  # again: files may have changed while it waited
         executes = looked.action.executes
         new = scopes.opened(
             outcome.action, reading, seen.cwd, executes, seen.environment, None if leaving else above
