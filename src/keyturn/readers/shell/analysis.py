@@ -275,6 +275,14 @@ class Walk:
         known = all(item.known for item in items) and len(items) <= MAX_ALTERNATIVES
         if known and command.keyword == "for" and not {command.name, "*"} & set(scene.volatile):
             scene = replace(scene, variables={**scene.variables, command.name: values})
+        elif command.keyword == "for" and not {command.name, "*"} & set(scene.volatile):
+            fitting = [
+                one
+                for item, word in zip(items, command.items, strict=True)
+                for one in _fitting(word, item, scene)
+            ]
+            if len(fitting) <= MAX_ALTERNATIVES and all(one.known or one.wild for one in fitting):
+                scene = replace(scene, patterns={**scene.patterns, command.name: tuple(fitting)})
         return self._again(command.body, scene)
 
     def _case(self, command: Case, scene: Scene) -> tuple[Folders, Folders]:
@@ -383,15 +391,17 @@ class Walk:
         if effect:
             self._add(Step("=", (name,), effects=(effect,), span=self._span(span)))
 
-    def _alternatives(self, words: tuple[Word, ...], scene: Scene) -> list[list[Argument]]:
-        """The command's arguments, once for each combination of the known variables in it."""
+    def _alternatives(
+        self, words: tuple[Word, ...], scene: Scene, *, named: bool = True
+    ) -> list[list[Argument]]:
+        """The command's arguments, once for each combination of the known variables in it. *named*: the first names it."""
         names = list(dict.fromkeys(name for word in words for name in variables_in(word, scene)))
         choices = list(product(*(scene.variables[name] for name in names)))
         if len(choices) > MAX_ALTERNATIVES:
             names, choices = [], [()]
         bound = [dict(zip(names, choice, strict=True)) for choice in choices]
         filled = [[argument(word, scene, values) for word in words] for values in bound]
-        return list(chain.from_iterable(printed_instead(words, row, scene) for row in filled))
+        return list(chain.from_iterable(printed_instead(words, row, scene, named) for row in filled))
 
     def command(
         self, words: list[Argument], scene: Scene, span: Span, extra: list[Effect] | None = None
@@ -448,14 +458,14 @@ class Walk:
                 kept = self._functions, self._defined, self._called, self._aliases
                 self._defined, self._called, self._aliases = set(), set(), set()
                 own = within(scene.own, script)
-                self.script(tree, replace(scene, variables={}, numbers=frozenset(), own=own))
+                self.script(tree, replace(scene, variables={}, patterns={}, numbers=frozenset(), own=own))
                 self._functions, self._defined, self._called, self._aliases = kept
                 return scene.folders
             if functions(tree):
                 self._refuse("A function that evaluated text defines", span)
             if program == "eval":
                 return frozenset().union(*self.sequence(tree, scene))
-            later = replace(scene, variables={}, numbers=frozenset())
+            later = replace(scene, variables={}, patterns={}, numbers=frozenset())
             ends = frozenset().union(*self.sequence(tree, later.moved(scene.folders | {None})))
             if assigned(tree) or not ends <= scene.folders | {None}:
                 self._refuse("A trap that sets variables or changes the folder", span)
@@ -506,7 +516,10 @@ class Walk:
             return []
         if any(isinstance(part, Substitution) and part.opening != "$(" for part in word.parts):
             return []  # `> >(command)`: a pipe to a command that is a step of its own
-        effects = [self._target(words[0], redirection, scene) for words in self._alternatives((word,), scene)]
+        effects = [
+            self._target(words[0], redirection, scene)
+            for words in self._alternatives((word,), scene, named=False)
+        ]
         return list(dict.fromkeys(effect for some in effects for effect in some))
 
     def _target(self, target: Argument, redirection: Redirection, scene: Scene) -> list[Effect]:
@@ -576,6 +589,11 @@ def _shown(assignment: Assignment, scene: Scene) -> str:
     if assignment.items is not None:
         return f"{assignment.name}=({' '.join(argument(word, scene).text for _, word in assignment.items)})"
     return f"{assignment.name}={argument(assignment.value, scene).text if assignment.value else ''}"
+
+
+def _fitting(word: Word, item: Argument, scene: Scene) -> list[Argument]:
+    """What each name that *word* becomes fits."""
+    return [replace(row[0], many=False) for row in printed_instead((word,), [item], scene, named=False)]
 
 
 def _looks_at_file(token: str | Word) -> bool:

@@ -63,23 +63,54 @@ def _printed(part: Substitution, scene: Scene) -> Part:
     return PLAIN_NAME if lines[0].wild and lines[0].inherited else part
 
 
-def printed_instead(words: tuple[Word, ...], row: list[Argument], scene: Scene) -> list[list[Argument]]:
-    """*row* once for each pattern that a word which is nothing but a substitution is known to print."""
+def printed_instead(
+    words: tuple[Word, ...], row: list[Argument], scene: Scene, named: bool
+) -> list[list[Argument]]:
+    """*row* once for each pattern that a word is known to fit, because of what a command prints or a loop goes through.
+
+    If the first word names the command (*named*), it is left alone.
+    """
     rows = [row]
     for index, word in enumerate(words):
-        part = word.parts[0] if len(word.parts) == 1 else None
-        if not isinstance(part, Substitution) or part.opening != "$(" or row[index].known or row[index].wild:
+        if (named and index == 0) or row[index].known or row[index].wild or scene.odd_splitting:
             continue
-        lines = scene.printed.get(part)
-        if not lines or scene.odd_splitting or len(rows) * (len(lines) + 1) > MAX_ALTERNATIVES or index == 0:
+        fitting = _fitting(word, scene)
+        if not fitting or len(rows) * len(fitting) > MAX_ALTERNATIVES:
             continue
-        split = not part.quoted
-        pieces = [replace(line, span=word.span, many=split) for line in lines]
-        if split and any(line.wild for line in lines):
-            # A name with blanks becomes several words, the others relative to the working folder.
-            pieces.append(Argument("./**/*", word.span, known=False, prefix="./", wild=True, many=True))
-        rows = [[*one[:index], piece, *one[index + 1 :]] for one in rows for piece in pieces]
+        rows = [[*one[:index], piece, *one[index + 1 :]] for one in rows for piece in fitting]
     return rows
+
+
+def _fitting(word: Word, scene: Scene) -> list[Argument]:
+    """What *word* fits, if it has one part that isn't known, and of that it is known what it fits."""
+    parts = [_resolved(part, scene, {}) for part in word.parts]
+    dynamic = [part for part in parts if not isinstance(part, Text)]
+    if len(dynamic) != 1:
+        return []
+    part = dynamic[0]
+    if isinstance(part, Substitution) and part.opening == "$(":
+        lines = scene.printed.get(part) or ()
+    elif isinstance(part, Variable) and _is_simple(part):
+        lines = scene.patterns.get(part.name, ())
+    else:
+        return []
+    at = parts.index(part)
+    before, behind = (
+        "".join(p.value for p in some if isinstance(p, Text)) for some in (parts[:at], parts[at + 1 :])
+    )
+    if (before or behind) and not all(line.known or line.wild for line in lines):
+        return []
+    split = not part.quoted
+    pieces = [
+        replace(
+            line, text=before + line.text + behind, prefix=before + line.prefix, span=word.span, many=split
+        )
+        for line in lines
+    ]
+    if split and any(line.wild for line in lines):
+        # A name with blanks becomes several words, the others relative to the working folder.
+        pieces.append(Argument("./**/*", word.span, known=False, prefix="./", wild=True, many=True))
+    return pieces
 
 
 def _is_nobodys(part: Part) -> bool:

@@ -63,6 +63,7 @@ class Scene(Struct, frozen=True):
     `own` are the names that the script may set, or None if it may set any (see `inheritance`).
     `variables` have one of a few known values there, `numbers` some integer; `alone` says that the command is the
     whole script, `odd_splitting` that unquoted expansions are not split at blanks only,
+    `patterns` are variables of whose values it is known what they fit (a loop over names);
     `printed` is what the substitutions that were read last print, as far as it is known;
     `volatile` are variables that functions may change at any time.
     """
@@ -78,6 +79,7 @@ class Scene(Struct, frozen=True):
     alone: bool = False
     odd_splitting: bool = False
     volatile: Mapping[str, bool] = {}
+    patterns: Mapping[str, tuple[Argument, ...]] = {}
     printed: dict[Part, tuple[Argument, ...] | None] = {}
 
     def moved(self, folders: frozenset[str | None]) -> Scene:

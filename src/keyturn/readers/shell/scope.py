@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from keyturn.readers.shell.arguments import argument
 from keyturn.readers.shell.calls import Scene
+from keyturn.readers.shell.names import takes_input
 from keyturn.readers.shell.syntax import (
     Arithmetic,
     Assignment,
@@ -36,6 +37,7 @@ Changes = Mapping[str, bool]
 
 _SETTERS = words("read mapfile readarray getopts printf unset wait")
 _EVALUATORS = words("eval source . command builtin trap exec")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -46,6 +48,8 @@ def after(statement: Statement, scene: Scene) -> Scene:
     if not changes:
         return scene
     scene = without(scene, changes)
+    if isinstance(command, Simple) and command.words and scene.lines is not None:
+        return _having_read(statement, command, scene)
     if not isinstance(command, Simple) or command.words or statement.background or _is_attributed(command):
         return scene
     variables, numbers = dict(scene.variables), set(scene.numbers)
@@ -60,6 +64,18 @@ def after(statement: Statement, scene: Scene) -> Scene:
         if is_numeric(assignment):
             numbers.add(name)
     return replace(scene, variables=variables, numbers=frozenset(numbers))
+
+
+def _having_read(statement: Statement, command: Simple, scene: Scene) -> Scene:
+    """*scene* after `read name` took a line of which it is known what it fits."""
+    texts = [_static(word) for word in command.words]
+    plain = texts[0] == "read" and all(text in ("-r", "-d", "") for text in texts[1:-1])
+    name = texts[-1]
+    if not plain or name is None or not _NAME.fullmatch(name) or len(texts) < 2 or statement.background:
+        return scene
+    if takes_input(statement.redirections) or {name, "*"} & set(scene.volatile) or scene.lines is None:
+        return scene
+    return replace(scene, patterns={**scene.patterns, name: scene.lines})
 
 
 def _known(assignment: Assignment, scene: Scene, variables: Mapping[str, tuple[str, ...]]) -> str | None:
@@ -92,10 +108,11 @@ def without(scene: Scene, changes: Changes) -> Scene:
     if not changes:
         return scene
     if "*" in changes:
-        return replace(scene, variables={}, numbers=frozenset())
+        return replace(scene, variables={}, patterns={}, numbers=frozenset())
     return replace(
         scene,
         variables={k: v for k, v in scene.variables.items() if k not in changes},
+        patterns={k: v for k, v in scene.patterns.items() if k not in changes},
         numbers=frozenset(name for name in scene.numbers if changes.get(name, True)),
     )
 
