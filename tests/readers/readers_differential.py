@@ -13,7 +13,6 @@ import fnmatch
 import hashlib
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -88,11 +87,9 @@ def _state(root: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
-def _bounded() -> None:
-    os.setsid()
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 22, 1 << 22))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+_BASH = shutil.which("bash") or "/bin/bash"
+_BOUNDS = (_BASH, "--noprofile", "--norc", "-c", f'ulimit -c 0 -t {SECONDS} -f 8192; exec "$@"', "bounded")
+"""Limits are set by a shell: Python between fork and exec, with threads around, may never come back."""
 
 
 def wrappers(folder: Path, log: Path) -> Path:
@@ -114,7 +111,7 @@ def run(script: str, root: Path, beside: Path, tracer: str | None) -> Did:
     log.unlink(missing_ok=True)
     log.touch()
     path = "/usr/bin:/bin"
-    command = [shutil.which("bash") or "/bin/bash", "--noprofile", "--norc", "-c", script]
+    command = [_BASH, "--noprofile", "--norc", "-c", script]
     if tracer:
         command = [tracer, "-f", "-qq", "-s", "4096", "-e", f"trace={_CALLS}", "-o", str(log), *command]
     elif not (beside / "wrappers").exists():
@@ -124,8 +121,8 @@ def run(script: str, root: Path, beside: Path, tracer: str | None) -> Did:
     before = _state(root)
     environment = {"PATH": path, "HOME": str(root), "TMPDIR": str(beside), "LC_ALL": "C"}
     child = subprocess.Popen(
-        command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, preexec_fn=_bounded,
+        [*_BOUNDS, *command], cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
         child.wait(SECONDS)
