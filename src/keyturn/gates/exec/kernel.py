@@ -101,10 +101,13 @@ _syscall.restype = ctypes.c_long
 _prctl = _libc.prctl
 
 
+_trace = _libc.ptrace
+_trace.restype = ctypes.c_long
+_trace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+
+
 def _ptrace(request: int, pid: int, data: int = 0) -> None:
-    call = _libc.ptrace
-    call.restype = ctypes.c_long
-    if call(ctypes.c_long(request), ctypes.c_long(pid), ctypes.c_void_p(0), ctypes.c_void_p(data)) < 0:
+    if _trace(request, pid, None, data) < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
 

@@ -131,6 +131,7 @@ class Supervisor:
         terminal. Raises `NotSupervised`, saying why; then nothing was started.
         """
         kernel.adopt_orphans()
+        kernel.dumpable(False)  # the tree runs as the same account, and may not read or trace the supervisor
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         program = kernel.filter_program(os.getpid(), os.getpgrp())
         pid = os.fork()

@@ -28,6 +28,7 @@ MAX_HASHED = 1024 * 1024 * 1024
 MAX_INTERPRETERS = 4
 """execve(2): an interpreter may be a script itself, four times."""
 _BLOCK = 4_096
+_CONTENT = 65_536
 _AT_EMPTY_PATH, _AT_SYMLINK_NOFOLLOW, _AT_FDCWD = 0x1000, 0x100, 0xFFFFFF9C
 _OWN = re.compile(r"/proc/(?:self|thread-self)(/.*)?", re.DOTALL)
 _DEV_FD = re.compile(r"/dev/(?:fd/([0-9]+)|(stdin|stdout|stderr))")
@@ -313,8 +314,11 @@ def _family(thread: int) -> tuple[int, tuple[int, ...]]:
 
 def _status(process: int) -> tuple[int, int]:
     try:
-        with open(f"/proc/{process}/status", "rb") as file:
-            text = file.read(512)
+        fd = os.open(f"/proc/{process}/status", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            text = os.read(fd, 512)
+        finally:
+            os.close(fd)
     except OSError as error:
         raise Unreadable(errno.ESRCH) from error
     tgid = int(text.split(b"\nTgid:", 1)[1].split(None, 1)[0])
@@ -343,8 +347,15 @@ def mismatch(asked: Asked) -> str:
 
 
 def _content(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+    """All of a file in /proc; without a buffer, because every exec pays for it twice."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pieces = []
+        while piece := os.read(fd, _CONTENT):
+            pieces.append(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(fd)
 
 
 def _is(status: os.stat_result, file: FileIdentity) -> bool:
