@@ -32,6 +32,12 @@ def decide(asked, answer):
     ):
         return Deny("not this one")
     return Allow()
+if not wanted["landlock"]:
+    from keyturn.gates.exec import kernel
+    kernel.landlock_abi = lambda: 0
+if not wanted["looks"]:
+    from keyturn.gates.exec import aimed
+    aimed.names_supervisor = lambda caller, target: False
 if wanted["user"] is not None:
     os.setgroups([]); os.setgid(wanted["user"]); os.setuid(wanted["user"])
 supervisor = Supervisor(decide, only_continue=wanted["only_continue"], killed=lambda e, why: killed.append(why))
@@ -68,18 +74,20 @@ def run(
     refuse_words: tuple[str, ...] = (),
     only_continue: bool = False,
     user: int | None = None,
+    landlock: bool = True,
+    looks: bool = True,
     timeout: float = 120,
     variables: dict[str, str] | None = None,
 ) -> Outcome:
     """Run *argv* under the gate; execs whose path or words have a part out of *refuse* or *refuse_words* are denied."""
     wanted = {
         "argv": argv, "cwd": str(cwd), "refuse": refuse, "refuse_words": refuse_words, "only_continue": only_continue,
-        "user": user,
+        "user": user, "landlock": landlock, "looks": looks,
     }  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(variables or {})}
     done = subprocess.run(
         [sys.executable, "-c", RUNNER, json.dumps(wanted)],
-        capture_output=True, text=True, timeout=timeout, env=environment, check=False,
+        capture_output=True, text=True, timeout=timeout, env=environment, check=False, start_new_session=True,
     )  # fmt: skip
     return Outcome(done)
 

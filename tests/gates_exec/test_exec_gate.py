@@ -212,9 +212,16 @@ def test_a_link_swapped_between_check_and_exec_gains_nothing(tmp_path: Path) -> 
     assert set(kept.killed) <= {"another program was loaded"}
 
 
+THREAD = "max(map(int, os.listdir(f'/proc/{os.getppid()}/task')))"
 ATTACKS = {
     "kill": "import os; os.kill({pid}, 9)",
     "kill by group": "import os; os.killpg(os.getpgid({pid}), 9)",
+    "kill of its group by nought": "os.kill(0, 9)",
+    "kill of everything": "os.kill(-1, 9)",
+    "kill of a thread of its own": "os.kill({thread}, 9)",
+    "tkill": "import ctypes, sys; sys.exit(-ctypes.CDLL(None).syscall(200, {thread}, 9))",
+    "tgkill": "import ctypes, sys; sys.exit(-ctypes.CDLL(None).syscall(234, {pid}, {thread}, 9))",
+    "limits of a thread": "import resource; resource.prlimit({thread}, resource.RLIMIT_NOFILE, (3, 3))",
     "SIGSTOP": "import os, signal; os.kill({pid}, signal.SIGSTOP)",
     "pidfd": "import os, signal; signal.pidfd_send_signal(os.pidfd_open({pid}), 9)",
     "pidfd of /proc": "import os, signal; signal.pidfd_send_signal(os.open('/proc/{pid}', os.O_RDONLY), 9)",
@@ -229,13 +236,20 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("landlock", [True, False], ids=["Landlock", "no Landlock"])
 @pytest.mark.parametrize("user", [None, 65534])
-def test_the_tree_can_not_touch_the_supervisor(attack: str, user: int | None, tmp_path: Path) -> None:
+def test_the_tree_can_not_touch_the_supervisor(
+    attack: str, user: int | None, landlock: bool, tmp_path: Path
+) -> None:
     if user is not None and os.getuid() != 0:
         pytest.skip("only root can become another user")
-    code = "import os\n" + ATTACKS[attack].replace("{pid}", "os.getppid()")
-    outcome = run(["/usr/bin/python3", "-c", code], Path("/"), user=user)
-    assert outcome.code == 1, outcome.said  # it failed, and the supervisor lived to tell
+    code = "import os\nos.setpgid(0, os.getpgid(os.getppid()))\n"
+    code += ATTACKS[attack].replace("{pid}", "os.getppid()").replace("{thread}", THREAD)
+    outcome = run(["/usr/bin/python3", "-c", code], Path("/"), user=user, landlock=landlock, timeout=30)
+    if landlock and attack == "kill of its group by nought":
+        assert outcome.code == 137  # the kernel keeps it inside the tree, where it ends the caller
+    else:
+        assert outcome.code == 1, outcome.said  # it failed, and the supervisor lived to tell
 
 
 def test_the_attacks_work_where_there_is_no_gate() -> None:
@@ -243,6 +257,18 @@ def test_the_attacks_work_where_there_is_no_gate() -> None:
     parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import os; os.kill(os.getppid(), 9)']); print('alive')"
     done = subprocess.run([PYTHON, "-c", parent], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (-9, "")
+
+
+def test_without_landlock_and_without_a_look_a_threads_id_reaches_the_supervisor() -> None:
+    """Negative control for the look at each signal."""
+    code = "import os\n" + ATTACKS["kill of a thread of its own"].replace("{thread}", THREAD)
+    with pytest.raises(AssertionError, match="the supervisor died: -9"):
+        run(["/usr/bin/python3", "-c", code], Path("/"), landlock=False, looks=False, timeout=30)
+
+
+def test_without_landlock_the_tree_still_signals_its_own(tmp_path: Path) -> None:
+    script = "sleep 100 & kill $! && wait $!; echo $?"
+    assert run(["sh", "-c", script], tmp_path, landlock=False, timeout=30).out == "143\n"
 
 
 @pytest.mark.parametrize("number", [425, 101, 310], ids=["io_uring_setup", "ptrace", "process_vm_readv"])
@@ -300,17 +326,18 @@ def test_held_execs_do_not_keep_others_waiting(tmp_path: Path) -> None:
 
 
 def test_a_tree_that_scattered_is_killed_whole(tmp_path: Path) -> None:
+    stays = "sh -c 'echo up; kill -STOP $$'"
+    script = f"setsid {stays} & (setsid {stays} &); {stays}"
     code = (
         "import os, subprocess, sys, time\n"
         "from keyturn.gates.exec.supervisor import Supervisor\n"
         "from keyturn.gates.exec.model import Allow\n"
         "s = Supervisor(lambda e, a: Allow())\n"
         "r, w = os.pipe()\n"
-        "c = s.start(['sh', '-c', 'setsid sleep 1000 & (setsid sh -c \"sleep 1000 & sleep 1000\" &) ; echo up; sleep 1000'],"
-        " dict(os.environ), '/', stdout=w)\n"
-        "os.close(w); os.read(r, 3)\n"
+        f"c = s.start(['sh', '-c', {script!r}], dict(os.environ), '/', stdout=w)\n"
+        "os.close(w); up = open(r); [up.readline() for _ in range(3)]\n"
         "n = c.kill_tree()\n"
-        "print(n >= 1, c.wait() > 0, s._alive())\n"
+        "print(n >= 3, c.wait() > 0, s._alive())\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
@@ -334,17 +361,16 @@ def test_descriptors_used_up_mean_no(tmp_path: Path) -> None:
         "from keyturn.gates.exec.model import Allow\n"
         "s = Supervisor(lambda e, a: Allow())\n"
         "r, w = os.pipe(); os.set_inheritable(r, True)\n"
-        "c = s.start(['sh', '-c', 'read x; /bin/echo one; read x; /bin/echo two'], dict(os.environ), '/', stdin=r)\n"
-        "while not (os.readlink(f'/proc/{c.pid}/exe').endswith('sh')): pass\n"
-        "while 'pipe' not in open(f'/proc/{c.pid}/wchan').read() and open(f'/proc/{c.pid}/stat').read().split()[2] != 'S': pass\n"
+        "o, p = os.pipe(); said = open(o)\n"
+        "script = 'echo up >&2; read x; /bin/echo one; echo tried >&2; read x; /bin/echo two'\n"
+        "c = s.start(['sh', '-c', script], dict(os.environ), '/', stdin=r, stderr=p)\n"
+        "os.close(p); said.readline()\n"
         "full = []\n"
         "try:\n"
         "    while True: full.append(os.dup(r))\n"
         "except OSError: pass\n"
         "os.write(w, b'\\n')\n"
-        "import time\n"
-        "until = time.monotonic() + 2\n"
-        "while time.monotonic() < until: pass\n"
+        "said.readline()\n"
         "[os.close(fd) for fd in full]\n"
         "os.write(w, b'\\n')\n"
         "sys.exit(c.wait())\n"

@@ -46,6 +46,7 @@ class Table:
         self, execs: dict[int, str], refused: tuple[int, ...], unknown: tuple[int, ...], aimed: tuple[int, ...],
         fcntl: tuple[int, ...], ioctl: int,
     ) -> None:  # fmt: skip
+        """*aimed* name a process first: five that signal, then pidfd_open, then prlimit64."""
         self.execs = execs
         self.refused = refused
         self.unknown = unknown
@@ -129,14 +130,17 @@ class _Block:
         self.code += [(_JEQ, 0, 1, value & 0xFFFFFFFF), (_RET, 0, 0, verdict)]
 
 
-def filter_program(supervisor: int, group: int) -> bytes:
+def filter_program(supervisor: int, group: int, *, scoped: bool | None = None) -> bytes:
     """The seccomp program: execs notify; what goes around it, or is aimed at *supervisor*, is an error.
 
-    *supervisor* and *group* are the supervisor's process and process group, in the pid namespace of the tree.
+    *supervisor* and *group* are the supervisor's process and process group, in the pid namespace of the tree. *scoped*:
+    Landlock keeps signals inside the tree; where it doesn't, each of them notifies, too (`aimed`).
     """
+    if scoped is None:
+        scoped = landlock_abi() >= 6
     code: list[tuple[int, int, int, int]] = []
     for arch in _MACHINES.get(platform.machine(), ()):
-        block = _part(TABLES[arch], supervisor, group, x32=arch == ARCH_X86_64)
+        block = _part(TABLES[arch], supervisor, group, x32=arch == ARCH_X86_64, scoped=scoped)
         code += [(_LD_ABS, 0, 0, _ARCH), (_JEQ, 1, 0, arch)]
         code.append((0x05, 0, 0, len(block)))  # BPF_JA: over this part
         code += block
@@ -144,7 +148,9 @@ def filter_program(supervisor: int, group: int) -> bytes:
     return b"".join(struct.pack("<HBBI", *one) for one in code)
 
 
-def _part(table: Table, supervisor: int, group: int, x32: bool) -> list[tuple[int, int, int, int]]:
+def _part(
+    table: Table, supervisor: int, group: int, x32: bool, scoped: bool
+) -> list[tuple[int, int, int, int]]:
     eperm, enosys = _RET_ERRNO | errno.EPERM, _RET_ERRNO | errno.ENOSYS
     block = _Block()
     block.load(_NR)
@@ -162,12 +168,17 @@ def _part(table: Table, supervisor: int, group: int, x32: bool) -> list[tuple[in
         inner.load(_ARGS)
         for target in targets:
             inner.when(target, eperm)
-        inner.code.append((_RET, 0, 0, _RET_ALLOW))
+        if number == table.aimed[-1]:
+            inner.when(0, _RET_ALLOW)  # one's own limits
+        looked_at = number == table.aimed[-1] or (number in table.aimed[:5] and not scoped)
+        inner.code.append((_RET, 0, 0, _RET_NOTIFY if looked_at else _RET_ALLOW))
         block.code += [(_JEQ, 0, len(inner.code), number), *inner.code]
     for number in table.fcntl:
         inner = _Block()
         inner.load(_ARGS + 8)
         inner.when(15, _RET_ERRNO | errno.EINVAL)  # F_SETOWN_EX names its target where a filter can't look
+        if not scoped:
+            inner.when(8, _RET_ERRNO | errno.EINVAL)  # F_SETOWN takes thread ids, which come and go
         inner.code.append((_JEQ, 1, 0, 8))  # F_SETOWN
         inner.code.append((_RET, 0, 0, _RET_ALLOW))
         inner.load(_ARGS + 16)
@@ -344,6 +355,10 @@ def support() -> Support:
         why.append("user, mount and network namespaces can't be made here")
     if not landlock_abi():
         why.append("there is no Landlock")
+    elif landlock_abi() < 6:
+        why.append(
+            "Landlock is older than ABI 6: signals of the tree are looked at one by one, which is slower"
+        )
     return Support(works, works, landlock_abi(), namespaces, tuple(why))
 
 

@@ -24,7 +24,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from keyturn.gates.exec import kernel, tracee
+from keyturn.gates.exec import aimed, kernel, tracee
 from keyturn.gates.exec.kernel import support
 from keyturn.gates.exec.model import Allow, Deny, Exec, Verdict
 from keyturn.gates.exec.tree import descendants, parents, reap_orphans
@@ -214,6 +214,10 @@ class Supervisor:
         if notification is None:
             return
         key = (listener.fd, notification[0])
+        if notification[3] not in kernel.TABLES[notification[4]].execs:
+            ours = aimed.names_supervisor(notification[1], notification[6])
+            listener.answer(key[1], errno.EPERM if ours else 0, go_on=not ours)
+            return
         try:
             asked = tracee.read(notification, self._files)
         except tracee.Unreadable as problem:
