@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import bench_stop
 from keyturn.gates.exec.model import Allow, Exec, Verdict
 from keyturn.gates.exec.supervisor import Supervisor, support
 
@@ -87,7 +88,8 @@ def run() -> list[dict[str, Any]]:
         shutil.rmtree(folder, ignore_errors=True)
     if not gate.asked:
         raise RuntimeError("the gate saw nothing, so nothing was measured")
-    return rows
+    print(f"  load {', '.join(f'{one:.1f}' for one in os.getloadavg())}", file=sys.stderr)
+    return [*rows, *bench_stop.run()]
 
 
 def trues() -> str:
