@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -59,6 +60,11 @@ class Pages:
     def count(self, state: str) -> int:
         """Requests in that state."""
         return self.ledger.count("request", state=state)
+
+    @property
+    def recordings(self) -> Path | None:
+        """Where this home keeps recordings."""
+        return self.service.core.recordings
 
     async def session(self, session: str) -> SessionView | None:
         """One agent run."""

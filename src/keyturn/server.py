@@ -65,6 +65,7 @@ def open_service(home: Home, settings: Settings) -> Keyturn:
         protected=tuple({str(home.root), str(home.root.resolve())}),
     )
     core.observe = metrics.observe
+    core.recordings = home.recordings
     return Keyturn(core)
 
 

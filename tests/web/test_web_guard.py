@@ -207,7 +207,12 @@ def test_every_write_address_is_known_and_guarded(dana: Client) -> None:
         for method in getattr(route, "methods", ())
         if method not in ("GET", "HEAD", "OPTIONS")
     }
-    assert writes == {("/login", "POST"), ("/logout", "POST"), ("/requests/{request_id}/decision", "POST")}
+    assert writes == {
+        ("/login", "POST"),
+        ("/logout", "POST"),
+        ("/requests/{request_id}/decision", "POST"),
+        ("/sessions/{session}/stop", "POST"),
+    }
 
 
 @pytest.mark.parametrize(

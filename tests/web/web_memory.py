@@ -9,6 +9,7 @@ import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from litestar import Litestar
@@ -177,6 +178,12 @@ class MemoryService:
             why = deny = "You have decided already."
         return replace(view, may_decide=why, may_deny=deny)
 
+    async def stop_session(self, session: str, person: Person, why: str) -> SessionView:
+        entry = self.record("session.stopped", {"by": person.id, "why": why}, session)
+        return SessionView(
+            session, "a", "c", None, "g", 1, stopped=entry.time, stopped_by=person.id, stopped_why=why
+        )
+
     async def decide(
         self,
         request: str,
@@ -267,6 +274,8 @@ class MemoryWeb:
 
     def count(self, state: str) -> int:
         return sum(view.state == state for view in self.service.views.values())
+
+    recordings: Path | None = None
 
     async def session(self, session: str) -> SessionView | None:
         return self.views.get(session)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -54,6 +55,7 @@ class Core:
         self.ids = ids
         self.waiters: dict[str, asyncio.Event] = {}
         self.deadlines = asyncio.Event()
+        self.recordings: Path | None = None
         self.observe: Callable[[str, float], None] | None = None
         self._policy: Policy | None = None
         self.workspaces = Workspaces()

@@ -8,7 +8,7 @@ from typing import Any
 from litestar import Response, Router
 from litestar.exceptions import HTTPException
 
-from keyturn.channels.web import about, events, ledger, login, queue, requests
+from keyturn.channels.web import about, events, ledger, login, queue, requests, sessions
 from keyturn.channels.web.context import HealthLine, LedgerReader, WebContext
 from keyturn.channels.web.guard import Guard
 from keyturn.channels.web.site import AnyRequest, Site
@@ -23,7 +23,7 @@ ErrorHandlers = Mapping[int | type[Exception], Callable[[AnyRequest, Exception],
 def routes(web: WebContext) -> list[Router]:
     """The pages, to be mounted at `/`."""
     site = Site(web)
-    rooms = (login, queue, requests, ledger, events, about)
+    rooms = (login, queue, requests, ledger, sessions, events, about)
     return [
         Router(
             "/",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -65,6 +66,11 @@ class WebContext(Protocol):
     @property
     def hosts(self) -> Sequence[str]:
         """Host names beside the loopback names under which the pages may be opened (setting `hosts`)."""
+        ...
+
+    @property
+    def recordings(self) -> Path | None:
+        """The folder with sessions' recordings; None where there is none."""
         ...
 
     async def login(self, code: str) -> str:

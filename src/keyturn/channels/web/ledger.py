@@ -13,7 +13,9 @@ from msgspec import Struct
 
 from keyturn.channels.web.context import LedgerReader
 from keyturn.channels.web.entries import Damaged, each, sound
+from keyturn.channels.web.guard import POLICY
 from keyturn.channels.web.proofs import Proof, leaf_hash, parse_checkpoint, parse_proof
+from keyturn.channels.web.sessions import has_recording
 from keyturn.channels.web.site import AnyRequest, Site
 from keyturn.channels.web.wording import request_of
 from keyturn.errors import KeyturnError, NotFound
@@ -105,7 +107,11 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         timeline = await asyncio.to_thread(
             _timeline, site.web.ledger, view.id, view.opened, view.entries, start
         )
-        return site.page(request, "session.html", person=viewer, s=view, timeline=timeline)
+        recorded = await asyncio.to_thread(has_recording, site.web.recordings, view.id)
+        page = site.page(request, "session.html", person=viewer, s=view, timeline=timeline, recorded=recorded)
+        if recorded:
+            page.headers["content-security-policy"] = f"{POLICY}; frame-src 'self'"
+        return page
 
     return [stream, entry_page, entry_proof, session_page]
 
