@@ -34,6 +34,7 @@ WAITING = 1_000
 UPDATES = 50
 LOADS = 9
 QUEUE_SCRIPTS = ("frame.js", "live.js", "queue.js")
+SESSION_SCRIPTS = ("frame.js", "live.js", "session.js")
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -79,14 +80,16 @@ ROUND_TRIP = """async () => {
 
 def run() -> list[dict[str, Any]]:
     """All rows. Without a Chromium only the size of the scripts can be measured."""
+    pages = {"queue": QUEUE_SCRIPTS, "session": SESSION_SCRIPTS}
     rows = [
         row(
-            "JavaScript of the queue page, gzip",
-            sum(len(ASSETS[n].compressed) for n in QUEUE_SCRIPTS) / 1024,
+            f"JavaScript of the {page} page, gzip",
+            sum(len(ASSETS[n].compressed) for n in scripts) / 1024,
             "KiB",
             None,
             10,
         )
+        for page, scripts in pages.items()
     ]
     executable = next(
         (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None

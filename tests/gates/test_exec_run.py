@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -68,10 +69,6 @@ class House:
 
     def ran(self, *words: str) -> Done:
         return self.start(*words).end()
-
-    def entries(self, session: str) -> list[dict[str, object]]:
-        told = self.keyturn("ledger", "entries", "--session", session, "--json")
-        return [json.loads(line) for line in told.splitlines()]
 
 
 class Done:
@@ -309,3 +306,17 @@ def test_in_a_terminal_the_run_is_recorded_with_its_decisions(house: House) -> N
     assert [mark.split(":")[1].strip() for mark in marks] == ["held", "approved"]
     assert lines[-1][1:] == ["x", "0"]
     assert not (house.work / "shown").exists()
+    file = next((house.home / "recordings").glob("*.cast"))
+    digest = f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+    assert json.loads(house.keyturn("session", "show", file.stem, "--json"))["recording"] == digest
+    assert "the ledger has its digest" in house.keyturn("session", "show", file.stem)  # the negative control
+    file.write_bytes(file.read_bytes().replace(b"approved", b"expired!"))
+    changed = subprocess.run(
+        [*KEYTURN, "session", "show", file.stem],
+        env=house.environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert changed.returncode == 7, changed.stderr
+    assert "was changed after the session ended" in changed.stdout

@@ -67,7 +67,7 @@ def sign_in(context: BrowserContext, web: MemoryWeb, site: Running, person: str 
     value = cookie_of(key)
     web.cookies[value], web.keys[value] = person, key
     context.add_cookies([{"name": cookie_name(site.origin[7:]), "value": value, "url": site.origin}])
-    keep = f'if (location.origin === "{site.origin}") localStorage.setItem("keyturn.session", "{key}")'
+    keep = f'if (self.origin === "{site.origin}") localStorage.setItem("keyturn.session", "{key}")'
     context.add_init_script(keep)
 
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from msgspec.structs import replace
 from web_memory import HERE, MemoryWeb
 
 import keyturn.channels.web.sessions as room
 from keyturn.channels.web.guard import POLICY
-from keyturn.channels.web.sessions import FRAME_POLICY, read_recording
+from keyturn.channels.web.sessions import FRAME_POLICY
+from keyturn.recordings import read_recording
 from keyturn.service.model import SessionView
 
 ID = "s_" + "0" * 26
@@ -66,6 +68,27 @@ def test_no_link_no_foreign_name_and_no_special_file_is_read(recorded: Path, tmp
     link.symlink_to(folder)
     assert read_recording(link, ID, 0) is None
     assert read_recording(None, ID, 0) is None
+
+
+def test_a_recording_is_held_against_the_ledger_and_every_state_has_its_words(
+    recorded: Path, web: MemoryWeb, dana: Any
+) -> None:
+    digest = "sha256:" + hashlib.sha256(recorded.read_bytes()).hexdigest()
+
+    def words() -> str:
+        return str(dana.get(f"/sessions/{ID}").text)
+
+    assert "It is being recorded." in words()
+    web.views[ID] = replace(web.views[ID], closed=2)
+    assert "no digest of this recording" in words()
+    web.views[ID] = replace(web.views[ID], recording=digest)
+    assert "the ledger has its digest" in words()  # the negative control of the next one
+    recorded.write_text(recorded.read_text().replace("hello", "hullo"))
+    assert "was changed after the session ended" in words()
+    recorded.unlink()
+    assert "the file is not here" in words()
+    web.views[ID] = replace(web.views[ID], recording="")
+    assert "was not recorded" in words()
 
 
 def test_only_a_page_with_a_recording_may_frame_and_trusted_types_stay(recorded: Path, dana: Any) -> None:

@@ -26,6 +26,7 @@ from keyturn.gates.exec.session import Command, ExecSession, agent_environment
 from keyturn.gates.exec.shims import NotThere, Shims, found
 from keyturn.gates.exec.supervisor import Child as SupervisedChild
 from keyturn.gates.exec.supervisor import NotSupervised, Supervisor, support
+from keyturn.gates.protocol import Recorded
 from keyturn.home import Home
 
 UNGATED = (
@@ -173,12 +174,15 @@ class _Run:
             await asyncio.gather(stop, return_exceptions=True)
 
     async def _close(self, code: int | None) -> None:
+        recorded: Recorded | None = None
         if self._screen is not None:
             recording = await asyncio.to_thread(self._screen.end, -1 if code is None else code)
             self._screen = None
             self._note(recording.trouble or f"recorded in {recording.path}")
+            if recording.size:
+                recorded = Recorded(recording.digest, recording.size, recording.trouble)
         why = f"The command ended with exit code {code}." if code is not None else "The run failed."
-        self._summary.entries = await self._session.close(code, why)
+        self._summary.entries = await self._session.close(code, why, recorded)
         for name, value in msgspec.structs.asdict(self._session.counts).items():
             setattr(self._summary, name, value)
 

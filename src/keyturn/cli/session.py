@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
-from keyturn.cli.client import as_option, connect, home_option, json_option, segment
+from keyturn.cli.client import as_option, connect, home_of, home_option, json_option, segment
 from keyturn.cli.terminal import plural, say, say_json, visible
+from keyturn.errors import ExitCode
+from keyturn.recordings import check_recording
 
 
 @click.group()
@@ -37,9 +39,16 @@ def list_(home_path: str | None, person: str | None, everything: bool, as_json: 
 @home_option
 @as_option
 @json_option
-def show(session_id: str, home_path: str | None, person: str | None, as_json: bool) -> None:
-    """Show one session: its state, who stopped it and why, its recording's digest."""
-    found = connect(home_path, person).get(f"/v1/sessions/{segment(session_id)}")
+@click.pass_context
+def show(
+    ctx: click.Context, session_id: str, home_path: str | None, person: str | None, as_json: bool
+) -> None:
+    """Show one session: its state, who stopped it and why, and its recording.
+
+    The recording in the home is held against the digest in the ledger: exit code 7 when it differs or is missing.
+    """
+    client = connect(home_path, person)
+    found = client.get(f"/v1/sessions/{segment(session_id)}")
     if as_json:
         say_json(found)
         return
@@ -49,6 +58,15 @@ def show(session_id: str, home_path: str | None, person: str | None, as_json: bo
         say(f"  stopped by {visible(found['stopped_by'])}: {visible(found['stopped_why'])}")
     if found["recording"]:
         say(f"  recording {visible(found['recording'])}")
+    if client.url:
+        return  # the file lies at the server
+    check = check_recording(
+        home_of(home_path).recordings, found["id"], found["recording"], closed=found["closed"] is not None
+    )
+    if check.state != "none":
+        say(f"  {check.words}")
+    if check.alarms:
+        ctx.exit(ExitCode.DAMAGED)
 
 
 @session.command()

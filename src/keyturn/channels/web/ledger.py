@@ -15,11 +15,11 @@ from keyturn.channels.web.context import LedgerReader
 from keyturn.channels.web.entries import Damaged, each, sound
 from keyturn.channels.web.guard import POLICY
 from keyturn.channels.web.proofs import Proof, leaf_hash, parse_checkpoint, parse_proof
-from keyturn.channels.web.sessions import has_recording
 from keyturn.channels.web.site import AnyRequest, Site
 from keyturn.channels.web.wording import request_of
 from keyturn.errors import KeyturnError, NotFound
 from keyturn.ledger.entries import ENTRY_TYPES, Entry
+from keyturn.recordings import check_recording
 
 PAGE = 50
 CHUNK = 500
@@ -107,9 +107,11 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         timeline = await asyncio.to_thread(
             _timeline, site.web.ledger, view.id, view.opened, view.entries, start
         )
-        recorded = await asyncio.to_thread(has_recording, site.web.recordings, view.id)
-        page = site.page(request, "session.html", person=viewer, s=view, timeline=timeline, recorded=recorded)
-        if recorded:
+        check = await asyncio.to_thread(
+            check_recording, site.web.recordings, view.id, view.recording, closed=view.closed is not None
+        )
+        page = site.page(request, "session.html", person=viewer, s=view, timeline=timeline, recording=check)
+        if check.replays:
             page.headers["content-security-policy"] = f"{POLICY}; frame-src 'self'"
         return page
 

@@ -2,7 +2,7 @@
 
 Rules kept here:
 
-- A recording is read by its session's id alone, never through a link (O_NOFOLLOW), only a plain file of this account, in pieces.
+- A recording is given to people only, in pieces; `keyturn.recordings` says which files are one.
 - The player is outside code: it runs in a sandboxed frame of its own (no cookies, no network, an opaque origin) under a policy of
   its own. The page hands it text; it hands back a height. `wasm-unsafe-eval` is allowed there and nowhere else.
 """
@@ -10,9 +10,6 @@ Rules kept here:
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import stat
 from pathlib import Path
 
 from litestar import Response, get, post
@@ -23,12 +20,10 @@ from msgspec import Struct
 from keyturn.channels.web.errors import PageUnknown
 from keyturn.channels.web.site import AnyRequest, Site
 from keyturn.errors import NotFound, TooLarge
+from keyturn.recordings import read_recording
 
-PIECE = 2 * 1024 * 1024
-"""Bytes of a recording given at once."""
 MAX_REASON = 2_000
 
-_SESSION = re.compile(r"s_[0-9a-hjkmnp-tv-z]{26}")
 _PLAYER = Path(__file__).parent / "player"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 _FILES = {
@@ -101,35 +96,3 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         return Response(body, media_type=media_type, headers=headers)
 
     return [recording, stop, player]
-
-
-def has_recording(folder: Path | None, session: str) -> bool:
-    """Whether something can be replayed."""
-    return read_recording(folder, session, 0, 1) is not None
-
-
-def read_recording(folder: Path | None, session: str, start: int, most: int = PIECE) -> bytes | None:
-    """At most *most* bytes of the recording from *start*; None when there is none that may be read."""
-    if folder is None or not _SESSION.fullmatch(session):
-        return None
-    try:
-        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        file = os.open(
-            f"{session}.cast", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root
-        )
-    except OSError:
-        return None
-    finally:
-        os.close(root)
-    try:
-        about = os.fstat(file)
-        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid() or about.st_nlink != 1:
-            return None
-        return os.pread(file, most, start)
-    except OSError:
-        return None
-    finally:
-        os.close(file)

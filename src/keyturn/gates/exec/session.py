@@ -18,6 +18,7 @@ from keyturn.gates.exec.decisions import Counts, Decisions, Setting
 from keyturn.gates.exec.standing import StandingLine
 from keyturn.gates.hooks import places
 from keyturn.gates.hooks.authorization import wiring
+from keyturn.gates.protocol import Recorded
 from keyturn.resources import Surroundings
 from keyturn.service.model import SessionView
 
@@ -107,11 +108,11 @@ class ExecSession:
         ended = self.decisions.not_started
         return code if ended is None else _CODES.get(ended.state, code)
 
-    async def close(self, code: int | None, why: str) -> int | None:
-        """Report, close with the closing count, hang up; the count, None when it can't be closed."""
+    async def close(self, code: int | None, why: str, recording: Recorded | None = None) -> int | None:
+        """Report, close with the closing count and the *recording*'s digest, hang up; the count, None when it can't be closed."""
         try:
             await self.decisions.finished(code)
-            view = await self._service.close_session(self._view.id, why) if self._view else None
+            view = await self._service.close_session(self._view.id, why, recording) if self._view else None
             return view.entries if view else None
         except KeyturnError as error:
             self._tell(f"the session could not be closed: {error.happened}")
