@@ -31,6 +31,9 @@ CONFIGURING_NAMES = (
 
 _SMALL_NAMES = frozenset(name.casefold() for name in CONFIGURING_NAMES if name != "HEAD")
 
+KINDS = ("*.py",)
+"""Patterns for all files of a kind, which say no more of a file than that it is code of the workspace."""
+
 CONFIGURING_FOLDERS = (
     ".git", ".githooks", ".husky", ".claude", ".codex", ".gemini", ".opencode", ".copilot", ".cursor", ".vscode",
     ".zed", ".windsurf", ".roo", ".continue", ".kiro", ".agents", ".amp", ".direnv", ".vim", ".woodpecker", ".semaphore",
@@ -187,7 +190,7 @@ def _configures(path: str) -> bool:
 
 def _may_configure(pattern: str, all_of_a_folder: bool) -> bool:
     """Whether *pattern* may name something configuring; with *all_of_a_folder* a lone `*` is not taken to."""
-    skipped = ("*", "**") if all_of_a_folder else ("**",)
+    skipped = ("*", "**", *KINDS) if all_of_a_folder else ("**", *KINDS)
     parts = [part for part in pattern.split("/") if part and part not in skipped]
     names = (*CONFIGURING_NAMES, *CONFIGURING_FOLDERS)
     if any(may_match(part, name) for part in parts for name in names):
@@ -196,12 +199,23 @@ def _may_configure(pattern: str, all_of_a_folder: bool) -> bool:
     return any(may_match(a, x) and may_match(b, y) for a, b in pairs for x, y in CONFIGURING_PAIRS)
 
 
+_PUBLIC = (
+    "/usr/share/", "/usr/include/", "/usr/src/", "/usr/ports/", "/usr/lib/", "/usr/bin/", "/boot/config-", "/boot/System.map-",
+    "/boot/vmlinuz-", "/lib/modules/",
+)  # fmt: skip
+"""Beginnings of names that every user of a machine may read and that packages put there: a file there is called `*.pem`
+because it is a certificate that all trust."""
+
+
 def _wild_labels(pattern: str, around: Surroundings) -> tuple[str, ...]:
     """Labels of what *pattern* may name. A lone `*` names a folder's content and carries the folder's labels."""
     found = set(path_labels(pattern, around))
+    public = pattern.startswith(_PUBLIC)
     components = [part for part in pattern.split("/") if part]
     for label in around.labels:
         for written in label.paths:
+            if public and "/" not in written:
+                continue
             wanted = around.home + written[1:] if written.startswith("~/") else written
             if _pattern_meets(components, wanted):
                 found.add(label.name)
@@ -325,6 +339,6 @@ def _meet(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
 
 
 __all__ = [
-    "CONFIGURING_FOLDERS", "CONFIGURING_NAMES", "climbing", "fixed_folder", "may_match", "names_meet", "path_effects",
+    "CONFIGURING_FOLDERS", "CONFIGURING_NAMES", "KINDS", "climbing", "fixed_folder", "may_match", "names_meet", "path_effects",
     "search_labels", "sure", "unknown_path",
 ]  # fmt: skip

@@ -380,7 +380,7 @@ class Walk:
             self._refuse(problem, assignment.span)
         value = None if assignment.append else value_of(assignment)
         effect = variable_effect(assignment.name, value, visible)
-        return [effect] if effect else []
+        return [effect] if effect and not (scene.ends_here and not visible) else []
 
     def _set(self, name: str, value: str | None, visible: bool, span: Span) -> None:
         """A variable that a loop or an expression sets."""
@@ -484,7 +484,7 @@ class Walk:
             outer = self._base
             self._base = outer or part.base
             kept, self._lines = self._lines, None
-            self.sequence(part.script, scene)
+            self.sequence(part.script, replace(scene, alone=False))
             one = len(part.script.statements) == 1 and not part.script.statements[0].background
             scene.printed[part] = self._lines if one else None
             self._base, self._lines = outer, kept

@@ -18,6 +18,16 @@ MAX_ALTERNATIVES = 24
 PLAIN_NAME = Glob("*")
 """Stands for a name that a substitution is known to print: without a slash, and without a dash before it."""
 
+_NUMBERS = frozenset({"$", "#", "?", "UID", "EUID", "PPID"})
+"""Parameters that are a number and that nothing can assign to (bash(1) Special Parameters, Shell Variables)."""
+
+_GENERIC = re.compile(
+    r"(?:(?:FILES?|FILE_?NAMES?|DIR|DIRS|DIRECTORY|FOLDERS?|LOG|LOGS|LOGFILES?|LOGDIR|TEMPFILE|TMPFILE|INPUT|OUTPUT|"
+    r"IN|OUT|SRC|SOURCE|DEST|DESTINATION|TARGET|LIST|LINES?|NAMES?|BASE|PATTERN|PREFIX|SUFFIX|NUM|NUMBER|COUNT|DATA|"
+    r"BACKUP|ARCHIVE|IMAGES?|TEXT|PARAM|VAR|ARG|X|Y|I|F|D|N)(?:_(?=[A-Z])|(?![A-Z])|(?=FILE|DIR|NAME|LIST)))+[0-9]?"
+)
+"""Names made of words for files and folders alone: what scripts call their own variables, not what holds a credential's place."""
+
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9_./@:+,%=-]+")
 
 
@@ -35,6 +45,8 @@ def argument(word: Word, scene: Scene, bound: dict[str, str] | None = None) -> A
     shown = "".join(_shown(part) for part in parts)
     prefix = ""
     for part in parts:
+        if isinstance(part, Home) and not prefix:
+            prefix = "~"  # a home, or the word as it stands
         if not isinstance(part, Text):
             break
         prefix += part.value
@@ -114,12 +126,12 @@ def _fitting(word: Word, scene: Scene) -> list[Argument]:
 
 
 def _is_nobodys(part: Part) -> bool:
-    """A variable that no environment has: a lower-case name, or one of the script's arguments."""
+    """A variable that no environment has: a lower-case or a generic name, or one of the script's arguments."""
     if not isinstance(part, Variable) or is_secret_name(part.name):
         return False
-    return part.name in POSITIONAL or (
-        part.name.islower() and variable_effect(part.name, None, visible=True) is None
-    )
+    if part.name in POSITIONAL or _GENERIC.fullmatch(part.name):
+        return True
+    return part.name.islower() and variable_effect(part.name, None, visible=True) is None
 
 
 def _is_inherited(part: Part, scene: Scene) -> bool:
@@ -146,6 +158,8 @@ def _resolved(part: Part, scene: Scene, values: dict[str, str]) -> Part:
         return Text("/dev/fd/63")  # bash(1) Process Substitution: the word is the name of a pipe
     if not isinstance(part, Variable) or not _is_simple(part):
         return part
+    if part.name in _NUMBERS and not scene.odd_splitting:
+        return PLAIN_NAME
     value = values.get(part.name)
     if value is None and part.name == "HOME":
         value = scene.around.home or None

@@ -82,6 +82,11 @@ class Scene(Struct, frozen=True):
     patterns: Mapping[str, tuple[Argument, ...]] = {}
     printed: dict[Part, tuple[Argument, ...] | None] = {}
 
+    @property
+    def ends_here(self) -> bool:
+        """Whether the shell ends with the command, so that what it sets in the shell is set for nothing."""
+        return self.alone and self.around.fresh and not self.depth
+
     def moved(self, folders: frozenset[str | None]) -> Scene:
         """The same scene in other folders."""
         return replace(self, folders=folders if len(folders) <= MAX_FOLDERS else frozenset({None}))
@@ -132,6 +137,11 @@ class Call(Struct):
     def add(self, verb: Verb, what: str, zone: str, labels: tuple[str, ...] = ()) -> None:
         """Note an effect that is not about a path."""
         self.effects.append(Effect(verb, what, zone, labels))
+
+    def setting(self, name: str) -> None:
+        """Note a changed setting of the shell, unless it ends with this very command."""
+        if not self.scene.ends_here:
+            self.add("configures", f"the shell's {name}", "code")
 
     def path(self, verb: Verb, argument: Argument) -> None:
         """Note *verb* done to the path *argument*, in every folder the command may run in."""

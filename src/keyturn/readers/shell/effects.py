@@ -169,7 +169,7 @@ def _value(action: str, rest: str, value: Argument | None, given: Given, call: C
     elif action in ("writes", "deletes"):
         call.path("writes" if action == "writes" else "deletes", value)
     elif action == "unpacks":
-        _unpack(value, call)
+        unpack(value, call)
     elif action == "connects":
         _url(value, call, sends=False)
     elif action == "uploads":
@@ -185,7 +185,7 @@ def _path_to_read(value: Argument, call: Call) -> None:
         call.path("reads", value)
 
 
-def _unpack(folder: Argument, call: Call) -> None:
+def unpack(folder: Argument, call: Call) -> None:
     """Names come out of data, so anything below *folder* may be written, hooks and configuration included."""
     before = len(call.effects)
     call.path("writes", folder)
@@ -323,7 +323,7 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
     elif kind == "packs":
         _packs(operand, call)
     elif kind == "unpacks":
-        _unpack(operand, call)
+        unpack(operand, call)
     elif kind in ("url", "sends"):
         _url(operand, call, sends=kind == "sends")
     elif kind == "remote":
@@ -392,7 +392,7 @@ def _into(target: Argument, sources: list[Argument], call: Call) -> None:
     for source in sources:
         if source.text.rstrip("/").rsplit("/", 1)[-1] in ("", ".", ".."):
             if any(effect.verb == "configures" for effect in _effects_of_writing(source, call)):
-                _unpack(target, call)  # `cp -r .git/. x`: the names are those inside the source
+                unpack(target, call)  # `cp -r .git/. x`: the names are those inside the source
         else:
             call.path("writes", join(target, source))
             _kept(join(target, source), call)
@@ -471,9 +471,9 @@ def _copy(operand: Argument, target: bool, call: Call) -> None:
     elif match and "/" not in operand.text.split(":", 1)[0]:
         connects(match.group(1), call, sends=target)
     elif target:
-        _unpack(operand, call)
+        unpack(operand, call)
     else:
         call.path("reads", operand)
 
 
-__all__ = ["Given", "Words", "apply", "connects", "enter", "entered", "read_words"]
+__all__ = ["Given", "Words", "apply", "connects", "enter", "entered", "read_words", "unpack"]

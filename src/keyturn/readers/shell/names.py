@@ -79,11 +79,35 @@ def _told(call: Call) -> tuple[Argument, ...] | None:
     return None
 
 
+_LISTS = {
+    "ls": words("-1 --reverse -r -t -S -X -v -U --sort --almost-all -A --ignore-backups -B --directory -d"),
+    "git": words("-z --cached -c --others -o --modified -m --deleted -d --exclude-standard --full-name"),
+}
+"""Programs that print names as they stand in the working folder, with options that add nothing to these."""
+
+
+def _listed(call: Call) -> tuple[Argument, ...] | None:
+    """What `ls` and `git ls-files` print: names in, or below, the working folder, which may begin with a dash."""
+    if call.problems or call.program not in _LISTS or not set(call.options) <= _LISTS[call.program]:
+        return None
+    if call.program == "git":
+        plain = call.subcommand == "ls-files" and all(o.known or o.wild for o in call.operands)
+        inside = all(not o.text.startswith(("/", ":")) and ".." not in o.text for o in call.operands)
+        return (Argument("**/*", call.span, known=False, wild=True),) if plain and inside else None
+    if not call.operands:
+        return (Argument("*", call.span, known=False, wild=True),)
+    alone = {"--directory", "-d"} & set(call.options)
+    return tuple(call.operands) if alone and all(o.known or o.wild for o in call.operands) else None
+
+
 def passed_on(call: Call) -> tuple[Argument, ...] | None:
     """What every line that *call* prints fits, or None."""
     told = _told(call)
     if told is not None:
         return told
+    listed = _listed(call)
+    if listed is not None:
+        return listed
     if call.program == "find":
         return None if _SPEAKING & set(call.options) else call.prints
     if call.program in FILTERS and call.scene.lines is not None:

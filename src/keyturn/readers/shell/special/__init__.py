@@ -6,10 +6,20 @@ from collections.abc import Callable
 
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.grammar import Grammar
-from keyturn.readers.shell.special.archives import dd, tar
+from keyturn.readers.shell.special.archives import dd, tar, unzip
 from keyturn.readers.shell.special.awk import awk
 from keyturn.readers.shell.special.aws import aws
-from keyturn.readers.shell.special.builtins import cd, chmod, date, kill, printf, ps, set_options, source
+from keyturn.readers.shell.special.builtins import (
+    cd,
+    chmod,
+    date,
+    kill,
+    pager,
+    printf,
+    ps,
+    set_options,
+    source,
+)
 from keyturn.readers.shell.special.conditions import test
 from keyturn.readers.shell.special.find import find
 from keyturn.readers.shell.special.git import git_config
@@ -27,6 +37,7 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "find": find,
     "git-config": git_config,
     "kill": kill,
+    "pager": pager,
     "printf": printf,
     "ps": ps,
     "sed": sed,
@@ -36,6 +47,7 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "sudo": sudo,
     "tar": tar,
     "test": test,
+    "unzip": unzip,
     "xargs": xargs,
 }
 

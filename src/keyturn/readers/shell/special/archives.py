@@ -1,4 +1,4 @@
-"""tar(1) with its old way of writing options, and dd(1) with its `name=value` words."""
+"""tar(1) with its old way of writing options, unzip(1), and dd(1) with its `name=value` words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.ceiling import anything
+from keyturn.readers.shell.effects import apply, unpack
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import read_words
 from keyturn.readers.shell.special.wrappers import held
@@ -44,6 +45,20 @@ def tar(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     elif mode in ("create", "append"):
         for operand in words.operands:
             call.path("reads", operand)
+
+
+_SHOWS = frozenset({"-l", "-v", "-t", "-z", "-p", "-c"})
+
+
+def unzip(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """Lists, tests, prints or unpacks an archive. What is unpacked could be anything, hooks included."""
+    words = apply(grammar, arguments, call)
+    given = {name for one in words.given for name in one.option.names}
+    if given & _SHOWS and "-d" not in given:
+        return
+    folders = [one.value for one in words.given if "-d" in one.option.names and one.value]
+    for folder in folders or [Argument(".", call.span)]:
+        unpack(folder, call)
 
 
 def _with_dashes(grammar: Grammar, arguments: list[Argument], call: Call) -> list[Argument]:

@@ -27,7 +27,10 @@ _SIGNAL = re.compile(r"-(?:[0-9]{1,2}|(?:SIG)?[A-Z][A-Z0-9]{1,9})")
 
 
 def cd(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
-    """cd: the folder for what follows. Without an operand it is the home."""
+    """cd: the folder for what follows. Without an operand it is the home. Whatever its words are, it only moves."""
+    if any(not a.known and (a.many or a.may_be_option) for a in arguments):
+        call.moves = frozenset({None})
+        return
     words = read_words(grammar, arguments, call)
     if len(words.operands) > 1 or any(o.many and not o.known for o in words.operands):
         # bash(1): more than one is an error; a word that becomes several may also become one.
@@ -56,7 +59,7 @@ def set_options(grammar: Grammar, arguments: list[Argument], call: Call) -> None
                     call.refuse("set with words that are only known when it runs", argument.span)
                 return
             if argument.known and call.scene.alone and argument.text not in _NAMED:
-                call.add("configures", f"the shell's {argument.text}", "code")
+                call.setting(argument.text)
             elif not (argument.known and argument.text in _NAMED):
                 call.refuse("A setting of the shell that changes how the script is read", argument.span)
                 return
@@ -66,7 +69,7 @@ def set_options(grammar: Grammar, arguments: list[Argument], call: Call) -> None
         ):
             expects_name = argument.text.endswith("o")
             if not _SETTINGS.fullmatch(argument.text):
-                call.add("configures", "the shell's settings", "code")
+                call.setting("settings")
         else:
             call.refuse("set with words that are not described", argument.span)
             return
@@ -123,6 +126,17 @@ def chmod(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
             call.effects[before:] = [
                 effect for effect in call.effects[before:] if effect.verb != "configures"
             ]
+
+
+def pager(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """less(1), more(1): commands can be typed into them.
+
+    At the end of a pipe in a shell of its own nobody types but a person: the agent has no keyboard there.
+    """
+    words = apply(grammar, arguments, call)
+    typed = words.operands or not (call.scene.piped and call.scene.around.fresh)
+    if typed or any(not argument.known for argument in arguments):
+        call.runs("commands typed into the pager")
 
 
 def ps(grammar: Grammar, arguments: list[Argument], call: Call) -> None:

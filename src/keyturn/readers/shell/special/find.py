@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from keyturn.readers.paths import CONFIGURING_FOLDERS, CONFIGURING_NAMES, names_meet
+from keyturn.readers.paths import CONFIGURING_FOLDERS, CONFIGURING_NAMES, KINDS, names_meet
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.ceiling import anything
 from keyturn.readers.shell.grammar import Grammar
@@ -215,4 +215,6 @@ def _may_be_found(root: Argument, found: list[Argument]) -> bool:
 
 def _risky(pattern: str) -> bool:
     """Whether find's `-name`, which also matches a leading dot, may name a file that programs obey."""
-    return any(names_meet(pattern, name) for name in (*CONFIGURING_NAMES, *CONFIGURING_FOLDERS))
+    return pattern not in KINDS and any(
+        names_meet(pattern, name) for name in (*CONFIGURING_NAMES, *CONFIGURING_FOLDERS)
+    )

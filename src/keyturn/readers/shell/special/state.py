@@ -229,7 +229,7 @@ def shopt(arguments: list[Argument], call: Call) -> None:
     for name in found[1]:
         if name.known and name.text in _PLAIN_SETTINGS:
             continue
-        call.add("configures", f"the shell's {name.text}", "code")
+        call.setting(name.text)
         if not name.known or not call.scene.alone:
             call.refuse(f"The setting {name.text} changes how the script is read", name.span)
 
