@@ -23,7 +23,7 @@ _NUMBERS = frozenset({"$", "#", "?", "UID", "EUID", "PPID"})
 
 _GENERIC = re.compile(
     r"(?:(?:FILES?|FILE_?NAMES?|DIR|DIRS|DIRECTORY|FOLDERS?|LOG|LOGS|LOGFILES?|LOGDIR|TEMPFILE|TMPFILE|INPUT|OUTPUT|"
-    r"IN|OUT|SRC|SOURCE|DEST|DESTINATION|TARGET|LIST|LINES?|NAMES?|BASE|PATTERN|PREFIX|SUFFIX|NUM|NUMBER|COUNT|DATA|"
+    r"IN|OUT|SRC|SOURCE|DEST|DESTINATION|TARGET|LIST|LINES?|NAMES?|BASE|PATTERN|PREFIX|SUFFIX|NUM|NUMBER|COUNT|"
     r"BACKUP|ARCHIVE|IMAGES?|TEXT|PARAM|VAR|ARG|X|Y|I|F|D|N)(?:_(?=[A-Z])|(?![A-Z])|(?=FILE|DIR|NAME|LIST)))+[0-9]?"
 )
 """Names made of words for files and folders alone: what scripts call their own variables, not what holds a credential's place."""
