@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -26,6 +28,8 @@ wanted = json.loads(sys.argv[1])
 seen = []
 killed = []
 def decide(asked, answer):
+    if wanted["swap"] and wanted["swap"][0] in asked.path:
+        exec(wanted["swap"][1])
     seen.append([asked.path, list(asked.argv), asked.environment.get("LD_PRELOAD", "")])
     if any(part in asked.path for part in wanted["refuse"]) or any(
         part in word for part in wanted["refuse_words"] for word in asked.argv
@@ -76,13 +80,18 @@ def run(
     user: int | None = None,
     landlock: bool = True,
     looks: bool = True,
+    swap: tuple[str, str] | None = None,
     timeout: float = 120,
     variables: dict[str, str] | None = None,
 ) -> Outcome:
-    """Run *argv* under the gate; execs whose path or words have a part out of *refuse* or *refuse_words* are denied."""
+    """Run *argv* under the gate; execs whose path or words have a part out of *refuse* or *refuse_words* are denied.
+
+    *swap*: a part of a path, and Python that is run while the decision about it is made. Without *landlock* it is as on a
+    kernel that has none; without *looks* signals are not looked at.
+    """
     wanted = {
         "argv": argv, "cwd": str(cwd), "refuse": refuse, "refuse_words": refuse_words, "only_continue": only_continue,
-        "user": user, "landlock": landlock, "looks": looks,
+        "user": user, "landlock": landlock, "looks": looks, "swap": swap,
     }  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(variables or {})}
     done = subprocess.run(
@@ -99,3 +108,18 @@ def compiled(source: str, folder: Path, name: str, *flags: str) -> Path:
         ["gcc", "-O1", "-o", name, f"{name}.c", *flags], cwd=folder, check=True, capture_output=True
     )
     return folder / name
+
+
+def scripted(code: str, *, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run Python *code* that has a supervisor of its own; it ends within a minute, or fails in words."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(
+        [*before, sys.executable, "-c", code],
+        capture_output=True, text=True, env=environment, timeout=60, check=False, start_new_session=True,
+    )  # fmt: skip
+
+
+def told(stream: IO[str], seconds: float = 30) -> str:
+    """The next line of a process's output; a process that says nothing in time fails the test."""
+    assert select.select([stream], [], [], seconds)[0], "nothing was said in time"
+    return stream.readline()

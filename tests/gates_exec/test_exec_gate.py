@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from exec_world import compiled, needs_compiler, needs_gate, run
+from exec_world import compiled, needs_compiler, needs_gate, run, told
 
 pytestmark = needs_gate
 
@@ -35,7 +35,7 @@ WAYS = {
     "a script's interpreter": "sh -c 'exec ./helper'",
     "env": "env -i ./helper",
     "setsid": "setsid -w ./helper",
-    "double fork": "( ( ./helper & ) & ); sleep 0.3",
+    "double fork": "mkfifo done; ( ( { ./helper; echo > done; } & ) & ); read x < done",
     "nohup": "nohup ./helper >/dev/null",
     "xargs": "echo | xargs ./helper",
     "find": "find helper -exec ./{} ';'",
@@ -186,32 +186,6 @@ def test_a_thread_that_swaps_the_words_while_it_waits_gains_nothing(tmp_path: Pa
     assert "PWNED" in lost.out, "the race was not tried hard enough to show anything"
 
 
-SWAP = """
-import os, subprocess, sys, threading
-stop = False
-def swap():
-    while not stop:
-        for target in ("/bin/true", "/bin/echo"):
-            os.symlink(target, "next"); os.replace("next", "link")
-os.symlink("/bin/true", "link")
-t = threading.Thread(target=swap); t.start()
-for _ in range(int(sys.argv[1])):
-    try: subprocess.run(["./link", "PWNED"])
-    except OSError: pass
-stop = True
-"""
-
-
-def test_a_link_swapped_between_check_and_exec_gains_nothing(tmp_path: Path) -> None:
-    """What is decided on here is the file's identity: `echo` by whatever name is never what was allowed as `true`."""
-    script = tmp_path / "swap.py"
-    script.write_text(SWAP)
-    kept = run([PYTHON, str(script), "40"], tmp_path)
-    # Both programs are allowed here; what counts is that a swap is noticed and killed, not run as the other one.
-    assert kept.code == 0
-    assert set(kept.killed) <= {"another program was loaded"}
-
-
 THREAD = "max(map(int, os.listdir(f'/proc/{os.getppid()}/task')))"
 ATTACKS = {
     "kill": "import os; os.kill({pid}, 9)",
@@ -271,7 +245,11 @@ def test_without_landlock_the_tree_still_signals_its_own(tmp_path: Path) -> None
     assert run(["sh", "-c", script], tmp_path, landlock=False, timeout=30).out == "143\n"
 
 
-@pytest.mark.parametrize("number", [425, 101, 310], ids=["io_uring_setup", "ptrace", "process_vm_readv"])
+@pytest.mark.parametrize(
+    "number",
+    [425, 101, 310, 0x40000208, 0x40000221],
+    ids=["io_uring_setup", "ptrace", "process_vm_readv", "execve of x32", "execveat of x32"],
+)
 def test_ways_around_the_filter_are_closed(number: int, tmp_path: Path) -> None:
     if platform.machine() != "x86_64":
         pytest.skip("numbers of x86-64")
@@ -287,7 +265,7 @@ def test_a_dead_supervisor_means_that_nothing_runs(tmp_path: Path) -> None:
         "s = Supervisor(lambda e, a: Allow())\n"
         f"s.start([{PYTHON!r}, '-c', '''import os, sys\\nprint(\"up\", flush=True)\\nsys.stdin.readline()\\n"
         'try: os.execv("/bin/echo", ["echo", "ran"])\\nexcept OSError as e: print(e.errno, flush=True)\'\'\'], dict(os.environ), \'/\')\n'
-        "time.sleep(1000)\n"
+        "sys.stdin.read()\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
@@ -295,12 +273,12 @@ def test_a_dead_supervisor_means_that_nothing_runs(tmp_path: Path) -> None:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
+    assert told(process.stdout) == "up\n"
     process.kill()
     process.wait()
     process.stdin.write("\n")
     process.stdin.flush()
-    assert process.stdout.readline() == "38\n"  # ENOSYS
+    assert told(process.stdout) == "38\n"  # ENOSYS
 
 
 def test_held_execs_do_not_keep_others_waiting(tmp_path: Path) -> None:
