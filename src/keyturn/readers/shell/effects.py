@@ -16,6 +16,7 @@ from keyturn.readers.shell.invocation import Given, Words, read_words
 from keyturn.resources import absolute, host_labels, host_zone
 
 _REMOTE = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._-]+):(.*)", re.DOTALL)
+_RSYNC = re.compile(r"rsync://(?:[^@/]*@)?([A-Za-z0-9._-]+)[:/]")
 _ASKS = re.compile(r"-[0-9]+")
 _PLUS = re.compile(r"\+[0-9]+")
 _SPECIAL_BITS = re.compile(r"0*[1-7][0-7]{3}|.*[+=][rwxX]*[st].*")
@@ -275,7 +276,12 @@ def _operands(
                 and grammar.held_text
                 and (not operand.known or re.search(grammar.held_text, operand.text))
             ):
-                call.refuse(f"Text that could make {call.program} do more than is described", operand.span)
+                if operand.known:
+                    call.refuse(
+                        f"Text that could make {call.program} do more than is described", operand.span
+                    )
+                else:
+                    widest(grammar, call)
             if grammar.argument_files and (operand.text.startswith("@") or operand.may_be_option):
                 call.refuse(f"{call.program} takes words out of a file that begins with @", operand.span)
             _operand(one, operand, operands, index, call)
@@ -458,19 +464,25 @@ def _host(operand: Argument, call: Call) -> None:
     """`[user@]host` of ssh and ping."""
     match = re.fullmatch(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._:-]+)", operand.text)
     if not operand.known or not match:
-        call.refuse("A host of a form that is not described", operand.span)
+        call.add("connects", operand.text, "network")
     else:
         connects(match.group(1), call)
 
 
 def _copy(operand: Argument, target: bool, call: Call) -> None:
     """`host:path` of scp and rsync, or a local path; the last one is written to."""
-    match = _REMOTE.fullmatch(operand.text)
-    if not operand.known or operand.text.startswith("rsync:") or "::" in operand.text:
-        call.refuse("A place to copy to or from of a form that is not described", operand.span)
-    elif match and "/" not in operand.text.split(":", 1)[0]:
+    text = operand.text if operand.known else operand.prefix
+    match = _RSYNC.match(text) or _REMOTE.fullmatch(text)
+    remote = match is not None and ("/" not in text.split(":", 1)[0])
+    if match and remote:
         connects(match.group(1), call, sends=target)
-    elif target:
+        return
+    if "/" not in text.split(":", 1)[0] and (not operand.known or ":" in text):
+        # What only running shows may turn out to be `host:path`, and so may a name that fits a pattern.
+        call.add("connects", operand.text, "network")
+        if target:
+            call.add("sends", operand.text, "network")
+    if target:
         unpack(operand, call)
     else:
         call.path("reads", operand)

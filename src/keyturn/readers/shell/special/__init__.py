@@ -23,10 +23,12 @@ from keyturn.readers.shell.special.builtins import (
 from keyturn.readers.shell.special.conditions import test
 from keyturn.readers.shell.special.find import find
 from keyturn.readers.shell.special.git import git_config
+from keyturn.readers.shell.special.interpreters import perl
 from keyturn.readers.shell.special.sed import sed
-from keyturn.readers.shell.special.wrappers import env, shell, sudo, xargs
+from keyturn.readers.shell.special.wrappers import any_words, env, shell, sudo, watch, xargs
 
 SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
+    "any": any_words,
     "awk": awk,
     "aws": aws,
     "cd": cd,
@@ -38,6 +40,7 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "git-config": git_config,
     "kill": kill,
     "pager": pager,
+    "perl": perl,
     "printf": printf,
     "ps": ps,
     "sed": sed,
@@ -48,6 +51,7 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "tar": tar,
     "test": test,
     "unzip": unzip,
+    "watch": watch,
     "xargs": xargs,
 }
 

@@ -1,7 +1,7 @@
-"""awk(1): a program that can only read its files and print. Anything that could do more is refused.
+"""awk(1): a program that can only read its files and print. Anything that could do more is code that runs.
 
 The language can't be told apart safely without a full parser (a `/` is a division or begins a pattern), so the
-screen errs towards refusing. Source: POSIX.1-2017 XCU *awk*; the gawk manual for what gawk adds.
+screen errs towards calling it code. Source: POSIX.1-2017 XCU *awk*; the gawk manual for what gawk adds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import read_words
 
 _REACHES_OUT = re.compile(
-    r"system|getline|ENVIRON|ARGV|ARGC|SYMTAB|FUNCTAB|PROCINFO|close|@|\|&|/inet|extension|\\\n"
+    r"system|ENVIRON|ARGV|ARGC|SYMTAB|FUNCTAB|PROCINFO|close|@|\|&|/inet|extension|\\\n"
 )
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _FIELDS_OF_MATCHES = re.compile(
@@ -38,9 +38,12 @@ def awk(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
             call.refuse("awk without a program")
         return
     program, *operands = words.operands
-    why = screened(program.text) if program.known else "A program for awk that is only known when it runs"
-    if why:
-        call.refuse(why, program.span)
+    if not program.known:
+        call.refuse("A program for awk that is only known when it runs", program.span)
+    elif screened(program.text):
+        call.runs(program.text)  # it may do more than read and print, so it is code like any other
+        for verb in ("reads", "writes"):
+            call.path(verb, Argument("files that the program for awk names", program.span, known=False))
     for operand in operands:
         if operand.may_bring_options:
             anything(call)
@@ -53,7 +56,7 @@ def awk(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
 
 def screened(program: str) -> str | None:
     """Why *program* might do more than read its input and print, or None."""
-    if _REACHES_OUT.search(program):
+    if _REACHES_OUT.search(program) or ("getline" in program and "<" in program):
         return "A program for awk that could run commands or open other files"
     if _FIELDS_OF_MATCHES.fullmatch(program):
         return None

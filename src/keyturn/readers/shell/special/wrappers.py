@@ -52,9 +52,11 @@ def xargs(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     """xargs(1): a command with words from standard input, which could be anything."""
     words = read_words(grammar, arguments, call, stops=True)
     held(words, call)
-    marker = next((g.value for g in words.given if "-I" in g.option.names), None)
+    marker = _marker(words, call)
     operands = words.operands or [Argument("echo", call.span)]
-    lines = call.scene.lines
+    from_file = any("-a" in given.option.names for given in words.given)
+    lines = None if from_file else call.scene.lines
+    together = any("-J" in given.option.names for given in words.given)
     if marker is None and lines is not None:
         whole = any({"-0", "-d"} & set(given.option.names) for given in words.given)
         pieces = () if whole else (Argument("./**/*", call.span, known=False, prefix="./", wild=True),)
@@ -66,10 +68,47 @@ def xargs(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
         call.refuse("xargs with a marker that is only known when it runs", marker.span)
     else:
         patterns: tuple[Argument | None, ...] = (None,) if lines is None else lines
+        if together:  # xargs(1) of BSD: one word becomes all lines
+            patterns = (Argument("…", call.span, known=False, many=True),)
         for pattern in patterns:
             call.nest([operands[0], *(filled(operand, marker.text, pattern) for operand in operands[1:])])
         if operands[0].known and marker.text in operands[0].text:
             call.refuse("A command's name that comes from standard input", operands[0].span)
+
+
+def _marker(words: Words, call: Call) -> Argument | None:
+    """What stands for a line of input: `-I R`, or `{}` for `-i` and `--replace` without a value."""
+    for given in words.given:
+        if {"-I", "-i", "-J"} & set(given.option.names):
+            return given.value or Argument("{}", call.span)
+    return None
+
+
+def watch(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """watch(1): its words, joined by blanks, are text for `sh -c`; with -x they are a command."""
+    words = read_words(grammar, arguments, call, stops=True)
+    shown = [given.option.shown for given in words.given]
+    if not words.operands:
+        if "--help" not in shown and "--version" not in shown:
+            call.refuse("watch without a command")
+    elif "--exec" in shown:
+        call.nest(words.operands)
+    elif all(operand.known for operand in words.operands):
+        call.scripts.append((" ".join(operand.text for operand in words.operands), "posix", call.span))
+    else:
+        call.refuse("A script whose text is only known when it runs", call.span)
+
+
+def any_words(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """A program whose words are not told apart: it does all that its entry says, whatever they are."""
+    call.options += [a.text for a in arguments if a.known and a.text.startswith("-")]
+    shown = " ".join(argument.text for argument in arguments)[:80]
+    for effect in grammar.always:
+        what = effect.what.replace("{operands}", shown).strip()
+        if (effect.verb, effect.zone) == ("executes", "code"):
+            call.runs(what)
+        else:
+            call.add(effect.verb, what, effect.zone, effect.labels)
 
 
 def filled(operand: Argument, marker: str, line: Argument | None = None) -> Argument:
