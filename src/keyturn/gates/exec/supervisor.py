@@ -13,30 +13,26 @@ Rules kept here:
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import select
 import signal
 import socket
-import termios
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from keyturn.gates.exec import aimed, kernel, tracee
+from keyturn.gates.exec import aimed, kernel, stops, tracee
 from keyturn.gates.exec.kernel import support
 from keyturn.gates.exec.model import Allow, Deny, Exec, Verdict
+from keyturn.gates.exec.saying import ready, say
+from keyturn.gates.exec.starting import become
 from keyturn.gates.exec.tree import descendants, parents, reap_orphans
 
 Answer = Callable[[Verdict], None]
 Decide = Callable[[Exec, Answer], Verdict | None]
 MAX_WAITING = 4_096
 """Most execs that wait for an answer at once; a further one is refused."""
-_WAY = 3
-"""The descriptor over which a new child says that it is under the gate."""
-_LOADING_SECONDS = 10.0
-"""How long the kernel may take to load a program; then it is killed."""
 
 
 class NotSupervised(OSError):
@@ -60,7 +56,7 @@ class Child:
         the end of an exec, whichever thread of the process it is (ptrace(2), waitpid(2), "__WNOTHREAD").
         """
         with self._lock:
-            if self._status is None and _ready(self._gone, select.POLLIN):
+            if self._status is None and ready(self._gone, select.POLLIN):
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
                 if pid:
                     self._take(status)
@@ -68,7 +64,7 @@ class Child:
 
     def wait(self) -> int:
         """Wait for its end; the exit code."""
-        _ready(self._gone, select.POLLIN, None)
+        ready(self._gone, select.POLLIN, None)
         while (code := self.poll()) is None:
             os.sched_yield()
         return code
@@ -136,7 +132,7 @@ class Supervisor:
         program = kernel.filter_program(os.getpid(), os.getpgrp())
         pid = os.fork()
         if pid == 0:
-            _child(theirs, program, list(argv), dict(env), cwd, envelope, (stdin, stdout, stderr), terminal)
+            become(theirs, program, list(argv), dict(env), cwd, envelope, (stdin, stdout, stderr), terminal)
         theirs.close()
         with ours:
             said, fds, _, _ = socket.recv_fds(ours, 4_096, 1)
@@ -297,9 +293,9 @@ class Supervisor:
             listener.answer(number, errno.EPERM)
             return
         if not listener.answer(number, go_on=True):
-            _let_go(thread)
+            stops.let_go(thread)
             return
-        stopped = _wait_for_stop(thread, process)
+        stopped = stops.first(thread, process)
         if stopped is None:
             return
         pid, status = stopped
@@ -310,120 +306,10 @@ class Supervisor:
         if why:
             say(process, f"killed before it began: {why} while it waited")
             os.kill(process, signal.SIGKILL)
-            _collect(process)
+            stops.collect(process)
             self._killed(asked.exec, why)
             return
         kernel.detach(process)
-
-
-def _wait_for_stop(thread: int, process: int) -> tuple[int, int] | None:
-    """The first stop of the seized *thread*, which is *process* after an exec. None if it ended."""
-    if thread == process:
-        try:
-            pid, status = os.waitpid(thread, kernel.WALL)
-        except ChildProcessError:
-            return None
-        return (pid, status) if os.WIFSTOPPED(status) else None
-    until = time.monotonic() + _LOADING_SECONDS
-    while time.monotonic() < until:
-        for candidate in (thread, process):
-            try:
-                pid, status = os.waitpid(candidate, kernel.WALL | os.WNOHANG)
-            except ChildProcessError:
-                continue
-            if pid and os.WIFSTOPPED(status):
-                return pid, status
-        if not os.path.exists(f"/proc/{process}"):
-            return None
-        os.sched_yield()
-    os.kill(process, signal.SIGKILL)
-    _collect(process)
-    return None
-
-
-def _collect(process: int) -> None:
-    """Take note of the end of a killed tracee: its parent hears of it only after its tracer did (ptrace(2))."""
-    try:
-        while os.WIFSTOPPED(os.waitpid(process, kernel.WALL)[1]):
-            kernel.detach(process)
-    except ChildProcessError:
-        pass
-
-
-def _let_go(thread: int) -> None:
-    """Detach from a thread whose call is over already."""
-    try:
-        os.waitpid(thread, kernel.WALL)
-    except ChildProcessError:
-        return
-    kernel.detach(thread)
-
-
-def _ready(fd: int, events: int, milliseconds: int | None = 0) -> bool:
-    """Whether *fd* is ready for *events*; waits without end if *milliseconds* is None. Any descriptor, also past 1,023."""
-    one = select.poll()
-    one.register(fd, events)
-    return any(found & events for _, found in one.poll(milliseconds))
-
-
-def say(process: int, words: str) -> None:
-    """Write *words* to the standard error of *process*, if that can be done without waiting."""
-    line = os.fsencode(f"keyturn: {words}\n")
-    try:
-        fd = kernel.borrow_fd(process, 2)
-    except OSError:
-        try:
-            fd = os.open(
-                f"/proc/{process}/fd/2",
-                os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC,
-            )
-        except OSError:
-            return
-    try:
-        if _ready(fd, select.POLLOUT):
-            os.write(fd, line)
-    except OSError:
-        pass
-    finally:
-        os.close(fd)
-
-
-def _child(
-    channel: socket.socket, program: bytes, argv: list[str], env: dict[str, str], cwd: str,
-    envelope: Callable[[], None] | None, fds: tuple[int, int, int], terminal: bool,
-) -> None:  # fmt: skip
-    """In the child: standard descriptors, session, envelope, filter, then the command. Never returns."""
-    try:
-        kernel.dumpable(True)
-        # Out of the way of 0 to 2, which are about to be replaced.
-        copies = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in fds]
-        for index, copy in enumerate(copies):
-            os.dup2(copy, index)
-        way = os.dup2(fcntl.fcntl(channel.fileno(), fcntl.F_DUPFD, 10), _WAY)
-        os.closerange(_WAY + 1, min(os.sysconf("SC_OPEN_MAX"), 1 << 20))
-        os.set_inheritable(way, False)
-        if terminal:
-            os.setsid()
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        os.chdir(cwd)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_DFL)
-        if envelope is not None:
-            envelope()
-        kernel.no_signals_outward()
-        listener = kernel.install(program)
-        link = socket.socket(fileno=way)
-        kernel.send_fd(link, listener)
-        os.close(listener)
-        os.execvpe(argv[0], argv, env)
-    except BaseException as error:
-        words = f"{getattr(error, 'strerror', None) or error}"
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        try:
-            socket.socket(fileno=_WAY).send(b"E" + os.fsencode(words))
-        except OSError:
-            os.write(2, os.fsencode(f"keyturn: {argv[0]} can't be started: {words}\n"))
-    os._exit(127)  # as shells say of what can't be started
 
 
 __all__ = ["Answer", "Child", "Decide", "NotSupervised", "Supervisor", "say", "support"]
