@@ -76,6 +76,32 @@ def test_look_alikes_are_read_as_more(script: str, more: tuple[str, str]) -> Non
     assert not reading.complete or more in _said(reading), _said(reading)
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "java -version", "rustc --version", "make --version", "pip3 cache info", "pyenv versions", "dpkg --get-selections",
+        "nmcli device status", "nmcli dev wifi", "bluetoothctl devices", "gedit notes.txt &",
+    ],
+)  # fmt: skip
+def test_what_only_tells_something_does_nothing_else(script: str) -> None:
+    reading = read_shell(script, FRESH)
+    assert reading.complete, reading.unread
+    assert {verb for verb, _ in _said(reading)} <= {"reads", "writes"}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "java -version Main", "rustc --version x.rs", "make --version all", "pip3 cache purge", "pyenv global 3.11",
+        "dpkg --set-selections", "nmcli device disconnect eth0", "nmcli dev wifi connect x", "bluetoothctl power on",
+        "bluetoothctl", "nmcli general hostname x", "java -jar --version",
+    ],
+)  # fmt: skip
+def test_what_looks_like_it_and_does_more_is_read_as_more(script: str) -> None:
+    reading = read_shell(script, FRESH)
+    assert not reading.complete or {verb for verb, _ in _said(reading)} - {"reads"}
+
+
 @pytest.mark.parametrize("script", ["shopt -s dotglob", "LOGNAME=x", "ps aux | less"])
 def test_where_the_shell_goes_on_so_does_what_it_sets(script: str) -> None:
     """Negative control: what is dropped in a shell of its own is told in one that is kept."""

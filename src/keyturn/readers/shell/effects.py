@@ -42,6 +42,8 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
     for given in words.given:
         if any(clause.action == "enters" for clause in given.option.clauses) and given.value:
             enter(given.value, call)
+    if _asks_about(arguments, words):
+        return words
     for effect in grammar.always:
         _always(effect, words, call)
     kinds, required = grammar.operands, grammar.required
@@ -73,6 +75,15 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
         asked = any(c.action == "default" for given in words.given for c in given.option.clauses)
         _operands(kinds, words.operands, call, grammar, ("reads .",) if asked else grammar.default)
     return words
+
+
+_ABOUT = frozenset({"--version", "--help", "-version", "-help"})
+
+
+def _asks_about(arguments: list[Argument], words: Words) -> bool:
+    """Whether the only word makes a program tell about itself and end (GNU Coding Standards, 4.8.1 and 4.8.2)."""
+    only = arguments[0].text if len(arguments) == 1 and arguments[0].known else ""
+    return only in _ABOUT and len(words.given) == 1 and not words.given[0].option.clauses
 
 
 def _dispatched(words: Words, call: Call) -> None:
