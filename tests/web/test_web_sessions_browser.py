@@ -76,6 +76,22 @@ def test_a_live_session_is_followed_without_rebuilding_the_player(
     expect(screen(page)).to_contain_text("deployed")
     expect(screen(page)).to_have_attribute("data-kept", "yes")
     expect(page.locator("#marks li")).to_have_count(3)
+    page.locator("#marks button").first.click()
+    expect(page.locator("#player-words")).to_contain_text("Looking back")
+    expect(screen(page)).not_to_contain_text("built")
+    page.locator("#follow").click()
+    expect(screen(page)).to_contain_text("deployed")
+
+
+def test_stopped_and_ended_are_two_things(page: Page, web: MemoryWeb, site: Running, recording: Path) -> None:
+    page.goto(f"{site.origin}/sessions/{ID}")
+    expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    site.call(lambda: web.service.record("session.stopped", {"by": "olu", "why": "x"}, ID))
+    expect(page.locator("#news")).to_contain_text("was stopped")
+    expect(page.locator("#state")).to_have_text("Stopped")
+    site.call(lambda: web.service.record("session.closed", {"why": "x", "count": 3}, ID))
+    expect(page.locator("#news")).to_contain_text("has ended")
+    expect(page.locator("#player-words")).to_be_empty()
 
 
 def test_markers_jump_and_link_to_their_request(

@@ -55,7 +55,8 @@ def show(
     say(_line(found))
     say(f"  {plural(found['entries'], 'entry', 'entries')} in the ledger")
     if found["stopped"] is not None:
-        say(f"  stopped by {visible(found['stopped_by'])}: {visible(found['stopped_why'])}")
+        ended = "" if found["closed"] is not None else " (its gate has not reported the end yet)"
+        say(f"  stopped by {visible(found['stopped_by'])}: {visible(found['stopped_why'])}{ended}")
     if found["recording"]:
         say(f"  recording {visible(found['recording'])}")
     if client.url:
@@ -91,7 +92,7 @@ def stop(session_id: str, home_path: str | None, person: str | None, reason: str
 
 
 def _line(one: dict[str, Any]) -> str:
-    state = "closed" if one["closed"] is not None else "stopped" if one["stopped"] is not None else "open"
+    state = "stopped" if one["stopped"] is not None else "closed" if one["closed"] is not None else "open"
     return visible(
         f"{one['id']}  {state:7}  {one['agent']} for {one['human'] or 'nobody known'} at {one['gate']}"
     )

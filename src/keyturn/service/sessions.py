@@ -114,7 +114,10 @@ async def stop_session(core: Core, session: str, person: str, why: str) -> Sessi
         if row is None:
             raise UnknownSession(f"There is no session {session}.")
         if row.get("closed"):
-            raise SessionClosed(f"The session {session} was closed.")
+            raise SessionClosed(
+                f"The session {session} has ended already.",
+                next_step="There is nothing left to stop; `keyturn session show` says how it ended.",
+            )
         if row.get("stopped"):
             return []
         return [

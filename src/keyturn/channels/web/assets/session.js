@@ -18,22 +18,30 @@ let time = 0;
 let first = true;
 let damaged = false;
 
+const BACK = "Looking back. The session goes on.";
+function note(/** @type {string} */ words, tone = "") {
+  const place = $("player-words");
+  if (place.textContent !== words) tell(place, words, tone);
+}
+
 const tellPlayer = (/** @type {object} */ words) => frame?.contentWindow?.postMessage(words, "*"); // its origin is opaque
 
 function mark(/** @type {number} */ at, /** @type {string} */ label) {
   const places = $("marks");
   if (places.children.length >= MARKS) return;
+  const request = REQUEST.exec(label);
+  const short = label.replace(/^keyturn: /, "").replace(` (request ${request?.[0]})`, "");
   const item = document.createElement("li");
   const button = document.createElement("button");
   button.type = "button";
   button.className = "plain small";
-  button.textContent = `${Math.floor(at / 60)}:${String(Math.floor(at % 60)).padStart(2, "0")}  ${label.slice(0, 300)}`;
+  button.textContent = `${Math.floor(at / 60)}:${String(Math.floor(at % 60)).padStart(2, "0")}  ${short.slice(0, 300)}`;
   button.addEventListener("click", () => {
     tellPlayer({ seek: at + 0.001 }); // sums of fractions differ in their last bits
     $("follow").hidden = !open;
+    if (open) note(BACK);
   });
   item.append(button);
-  const request = REQUEST.exec(label);
   if (request) {
     const link = document.createElement("a");
     link.href = `/requests/${request[0]}`;
@@ -88,15 +96,17 @@ async function more() {
       : first
         ? "Nothing was written yet."
         : open
-          ? "Live."
+          ? $("follow").hidden
+            ? "Live."
+            : BACK
           : rest
             ? "The recording breaks off in the middle of a line."
             : "";
-  if ($("player-words").textContent !== words) tell($("player-words"), words, damaged ? "bad" : "");
+  note(words, damaged ? "bad" : "");
 }
 
 async function follow() {
-  await more().catch(() => tell($("player-words"), "The recording can't be fetched just now.", "bad"));
+  await more().catch(() => note("The recording can't be fetched just now.", "bad"));
   if (open && !damaged) setTimeout(follow, EVERY);
 }
 
@@ -110,18 +120,24 @@ if (frame) {
   $("follow").addEventListener("click", () => {
     tellPlayer({ follow: true });
     $("follow").hidden = true;
+    note("Live.");
   });
 }
 
 live((change) => {
   if (change.session !== page.dataset.id) return;
   if (change.type === "session.stopped") {
+    $("state").textContent = "Stopped";
     tell($("news"), "This session was stopped. Its gate ends what still runs.");
     const stop = document.getElementById("stop");
     if (stop && !stop.contains(document.activeElement)) stop.hidden = true;
   } else if (change.type === "session.closed") {
     open = false; // the next look at the recording is the last one
-    tell($("news"), "This session has ended. Reload the page to see its last entries.");
+    if ($("state").textContent !== "Stopped") $("state").textContent = "Closed";
+    tell($("news"), "This session has ended. Reload the page for its last entries and the check of its recording.");
+    if (frame) $("recording-words").textContent = "";
+    const stop = document.getElementById("stop");
+    if (stop && !stop.contains(document.activeElement)) stop.hidden = true;
     const follow = document.getElementById("follow");
     if (follow) follow.hidden = true;
   }

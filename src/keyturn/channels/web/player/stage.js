@@ -11,6 +11,8 @@
   const OPTIONS = { fit: "width", terminalFontSize: "15px", preload: true, cursorMode: "steady" };
   const events = (lines) => lines.split("\n").filter(Boolean).map((line) => JSON.parse(line));
 
+  const length = () => events(text).slice(1).reduce((sum, [passed]) => sum + passed, 0);
+
   function create(source, options) {
     feed = null;
     player?.dispose();
@@ -56,16 +58,12 @@
       const fresh = data.text;
       const began = !text && fresh;
       const ended = open && data.live !== true;
-      const wasEmpty = !text;
       text += fresh;
       open = data.live === true;
       if (!text) return;
-      if (began) open ? live() : replay(0);
-      else if (ended && following && !wasEmpty) {
-        let seconds = 0;
-        for (const event of events(text).slice(1)) seconds += event[0];
-        replay(seconds, 0);
-      } else if (feed && fresh) events(fresh).forEach(feed);
+      if (began && open) live();
+      else if (began || (ended && following)) replay(length(), 0);
+      else if (feed && fresh) events(fresh).forEach(feed);
     } else if (typeof data.seek === "number") replay(data.seek);
     else if (data.follow === true && open && text) live();
   });
