@@ -12,6 +12,7 @@ from readers_cases import AROUND
 
 from keyturn.actions import Content, FileEdit, HttpRequest, Reading, Shell, ToolCall
 from keyturn.readers import READER_FAILED, ReadingCache, read, read_afresh, read_shell
+from keyturn.readers.sentence import _LONGEST
 from keyturn.resources import Surroundings
 
 _SHELLISH = st.lists(
@@ -45,7 +46,7 @@ _ANY_TEXT = st.text(st.characters(codec=None), max_size=60)
 
 def _sane(reading: Reading) -> None:
     assert not any(READER_FAILED in unread.why for unread in reading.unread), reading
-    assert len(reading.sentence) <= 700
+    assert len(reading.sentence) <= _LONGEST
     assert len(reading.steps) <= 400
     assert reading.complete or reading.unread
     assert not (reading.complete and reading.unread)

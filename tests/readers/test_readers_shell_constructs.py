@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from readers_cases import AROUND, is_benign
@@ -48,6 +50,7 @@ UNDERSTOOD = [
     "printf 'a\\nb\\n' | while read -r l; do ls $l; done",
     "ls <<'E_O-F'\nx $y\nE_O-F",
     "ls @(a|b) ~root/x [!a]x",
+    'ls "[$x]" "["$x"]" a"{}"$x {} [ "{"a,b"}"',
 ]
 
 HELD = {
@@ -167,6 +170,59 @@ def test_mutated_constructs_hide_nothing_from_the_reading() -> None:
             looked_at += 1
             assert _agrees(script), script
     assert looked_at > 100
+
+
+_PIECES = [
+    "[", "]", "{}", "{", "}", "!", "^", "-", "a", "2", "~", "/", ":", "=", "+", "@", "(", ")", "|", ",", "..", "#", "%", " ",
+]  # fmt: skip
+_AROUND_PIECES = ["'{}'", '"{}"', '"{}$x"', '"$x{}"', "{}"]
+_TEMPTING = ["a", "2", "[a]", "[2]", "[", "]", "{a}", "!a", "-", "a2", "^a", "[!a]", "=", "[a", "a]"]
+
+
+def _words(chance: random.Random) -> str:
+    """A word of quoted and unquoted pieces, some of which would be a pattern if their quotes were lost."""
+    word = ""
+    for _ in range(chance.randint(1, 5)):
+        piece = chance.choice(_PIECES)
+        bare = (
+            ["$x", "*", "?", "[a2]", "[!a]"] if chance.random() < 0.5 else [piece] if piece.isalnum() else []
+        )
+        word += chance.choice([*bare, *(form.replace("{}", piece, 1) for form in _AROUND_PIECES[:4])])
+    return word
+
+
+def _printed(words: list[str], folder: Path) -> list[str]:
+    script = "\n".join(f"printf '<%s>' {word}; echo" for word in words)
+    done = subprocess.run(
+        ["bash", "-O", "extglob"], input=script, cwd=folder, env={"x": "a", "HOME": "/nowhere"}, capture_output=True,
+        text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+@_needs_bash
+def test_words_mean_the_same_after_they_are_quoted_anew(tmp_path: Path) -> None:
+    """Names that lie in the folder would answer to a pattern that emission made out of quoted text."""
+    for name in _TEMPTING:
+        (tmp_path / name).touch()
+    chance = random.Random(3)
+    words, again = [], []
+    for _ in range(1500):
+        word = _words(chance)
+        canonical = read_shell(f"echo {word}", AROUND).canonical
+        if canonical is not None:
+            words.append(word)
+            again.append(canonical.removeprefix("echo "))
+    assert len(words) > 800
+    said = zip(words, again, _printed(words, tmp_path), _printed(again, tmp_path), strict=True)
+    assert [(word, canonical) for word, canonical, raw, emitted in said if raw != emitted] == []
+
+
+@_needs_bash
+def test_a_lost_quote_would_be_seen(tmp_path: Path) -> None:
+    """Negative control: a bracket left bare beside a variable finds another file."""
+    (tmp_path / "a").touch()
+    assert _printed(['"[$x]"', '["$x"]'], tmp_path) == ["<[a]>", "<a>"]
 
 
 @_needs_bash

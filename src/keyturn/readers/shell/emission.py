@@ -42,6 +42,8 @@ from keyturn.readers.shell.wordlist import words
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,-][A-Za-z0-9_./:@%+,=-]*")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_./+-]+")
 _RESERVED = words("if then else elif fi do done case esac while until for in select function time coproc")
+_WHOLE = frozenset({"[", "]", "{}"})
+"""What needs no quotes as a whole word: beside other parts these could make a pattern."""
 _HERE_END = "END_OF_TEXT"
 
 
@@ -190,19 +192,19 @@ class Emission:
         static = all(isinstance(part, Text) for part in word.parts)
         if static:
             text = "".join(part.value for part in word.parts if isinstance(part, Text))
-            return quote(text, name)
+            return text if text in _WHOLE else quote(text, name)
         pieces: list[str] = []
         for before, part in zip((None, *word.parts), word.parts, strict=False):
             if isinstance(before, Home) and isinstance(part, Text) and part.value.startswith("/"):
                 # The slash that ends a tilde prefix must not be quoted (XCU 2.6.1).
                 pieces.append("/" + (quote(part.value[1:]) if part.value[1:] else ""))
             else:
-                pieces.append(self._part(part))
+                pieces.append(self._part(part, name and before is None))
         return "".join(pieces)
 
-    def _part(self, part: Part) -> str:
+    def _part(self, part: Part, name: bool = False) -> str:
         if isinstance(part, Text):
-            return quote(part.value) if part.value or part.quoted else ""
+            return quote(part.value, name) if part.value or part.quoted else ""
         return f'"{self._dynamic(part)}"' if getattr(part, "quoted", False) else self._dynamic(part)
 
     def _dynamic(self, part: Part) -> str:
@@ -262,8 +264,6 @@ class Emission:
 def quote(text: str, name: bool = False) -> str:
     """*text* as one shell word that stands for exactly *text*."""
     plain = _PLAIN_NAME if name else _PLAIN
-    if text in ("[", "]", "{}"):
-        return text
     if plain.fullmatch(text) and not (name and text in _RESERVED):
         return text
     return "'" + text.replace("'", "'\\''") + "'"
