@@ -163,6 +163,8 @@ def _group(verb: str, where: str, effects: list[Effect], names: int, length: int
         return f"{_VERBS[verb]} {shown}{marked}"
     if verb == "executes" and where == "unknown":
         return f"Runs {shown}, of which nothing is known{marked}"
+    if where in ("system", "device") and not any(set("/*?$~") & set(name) for name in named):
+        return f"{'Uses' if (verb, where) == ('writes', 'device') else _VERBS[verb]} {shown}{marked}"
     thing = "program" if verb == "executes" else _thing(named)
     count = f"{len(named)} {thing}{'s' if len(named) > 1 else ''}"
     tells = verb in _GRAVE or where != "workspace" or len(named) <= 2

@@ -40,6 +40,7 @@ _OPERANDS: dict[str, tuple[Verb, ...]] = {
     "begins": ("writes",),
     "url": ("connects",),
     "sends": ("connects", "sends"),
+    "shows": ("reads", "connects"),
     "remote": ("connects",),
     "copy": ("reads", "writes", "configures", "connects", "sends"),
     "code": ("reads", "executes"),

@@ -216,6 +216,11 @@ def _upload(value: Argument, named: bool, call: Call) -> None:
         _path_to_read(replace(value, text=value.text.split("@", 1)[1]), call)
 
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+"""The beginning of an address (RFC 3986, 3.1)."""
+_WEB = re.compile(r"https?://|(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+):[0-9]+(/|$)")
+
+
 def _url(value: Argument, call: Call, sends: bool) -> None:
     if not value.known:
         call.refuse("A URL that is only known when it runs", value.span)
@@ -343,6 +348,8 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
         unpack(operand, call)
     elif kind in ("url", "sends"):
         _url(operand, call, sends=kind == "sends")
+    elif kind == "shows":
+        _shows(operand, call)
     elif kind == "remote":
         _host(operand, call)
     elif kind == "copy":
@@ -365,6 +372,18 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
         _package(operand, call)
     elif kind == "held":
         call.refuse(f"What {call.program} does with {operand.text} is not described", operand.span)
+
+
+def _shows(operand: Argument, call: Call) -> None:
+    """A page, film or document for a person's eyes: a URL, or a file, which may name further ones anywhere."""
+    text = operand.text.removeprefix("file://")
+    if _WEB.match(text):
+        _url(operand, call, sends=False)
+        return
+    if _SCHEME.match(text):
+        call.refuse("An address of a form that is not described", operand.span)  # `javascript:`, `macro:`
+    call.path("reads", replace(operand, text=text))
+    call.add("connects", "what is shown", "network")
 
 
 def _object(operand: Argument, call: Call) -> None:
