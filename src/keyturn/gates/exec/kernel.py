@@ -91,8 +91,8 @@ TABLES = {ARCH_X86_64: _X86_64, ARCH_I386: _I386, ARCH_AARCH64: _AARCH64}
 _MACHINES = {"x86_64": (ARCH_X86_64, ARCH_I386), "aarch64": (ARCH_AARCH64,)}
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _OPENAT2, _PIDFD_OPEN, _PIDFD_GETFD = 437, 434, 438
-_LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446
-_SCOPE_SIGNAL = 2
+PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(platform.machine(), 155)
+LANDLOCK_CREATE, LANDLOCK_RESTRICT = 444, 446
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _ioctl = _libc.ioctl
@@ -139,7 +139,7 @@ def filter_program(supervisor: int, group: int, *, scoped: bool | None = None) -
     if scoped is None:
         scoped = landlock_abi() >= 6
     code: list[tuple[int, int, int, int]] = []
-    for arch in _MACHINES.get(platform.machine(), ()):
+    for arch in architectures():
         block = _part(TABLES[arch], supervisor, group, x32=arch == ARCH_X86_64, scoped=scoped)
         code += [(_LD_ABS, 0, 0, _ARCH), (_JEQ, 1, 0, arch)]
         code.append((0x05, 0, 0, len(block)))  # BPF_JA: over this part
@@ -196,33 +196,36 @@ def _part(
     return block.code
 
 
+def architectures() -> tuple[int, ...]:
+    """The kinds of system calls that programs can make on this machine."""
+    return _MACHINES.get(platform.machine(), ())
+
+
 def install(program: bytes) -> int:
     """Put *program* on the calling thread for ever; returns the listener. Raises `OSError`."""
-    _must(_prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    no_new_privileges()
+    return put_filter(program, _NEW_LISTENER | _WAIT_KILLABLE)
+
+
+def put_filter(program: bytes, flags: int) -> int:
+    """seccomp(2), SECCOMP_SET_MODE_FILTER. Raises `OSError`."""
     buffer = ctypes.create_string_buffer(program, len(program))
 
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
     whole = Program(len(program) // 8, ctypes.addressof(buffer))
-    flags = _NEW_LISTENER | _WAIT_KILLABLE
-    return _must(_syscall(_SECCOMP[platform.machine()], 1, flags, ctypes.byref(whole)))
+    return call(_SECCOMP[platform.machine()], 1, flags, ctypes.byref(whole))
 
 
-def no_signals_outward() -> bool:
-    """Landlock: nothing below the caller signals or traces what isn't. False where the kernel can't (ABI < 6)."""
-    if landlock_abi() < 6:
-        return False
-    attributes = struct.pack("<QQQ", 0, 0, _SCOPE_SIGNAL)
-    rules = _must(
-        _syscall(_LANDLOCK_CREATE, ctypes.c_char_p(attributes), ctypes.c_size_t(len(attributes)), 0)
-    )
-    try:
-        _must(_prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        _must(_syscall(_LANDLOCK_RESTRICT, rules, 0))
-    finally:
-        os.close(rules)
-    return True
+def no_new_privileges() -> None:
+    """Nothing that the caller or its descendants execute gains privileges (prctl(2), PR_SET_NO_NEW_PRIVS)."""
+    _must(_prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def call(number: int, *arguments: object) -> int:
+    """The system call *number*; its result. Raises `OSError`."""
+    return _must(int(_syscall(number, *arguments)))
 
 
 def dumpable(yes: bool) -> None:
@@ -329,7 +332,7 @@ def landlock_abi() -> int:
     """The kernel's Landlock ABI, 0 for none (landlock_create_ruleset(2))."""
     if sys.platform != "linux":
         return 0
-    return max(0, int(_syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)))
+    return max(0, int(_syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)))
 
 
 @lru_cache(maxsize=1)
@@ -388,6 +391,8 @@ def _forked(attempt: object) -> bool:
 
 
 __all__ = [
-    "ARCH_I386", "EVENT_EXEC", "TABLES", "WALL", "Listener", "adopt_orphans", "borrow_fd", "detach", "dumpable",
-    "filter_program", "go_on", "install", "landlock_abi", "no_signals_outward", "open_in_root", "seize", "send_fd", "support",
+    "ARCH_I386", "EVENT_EXEC", "LANDLOCK_CREATE", "LANDLOCK_RESTRICT", "TABLES", "WALL", "Listener", "adopt_orphans",
+    "architectures", "borrow_fd", "call", "detach", "dumpable",
+    "filter_program", "go_on", "install", "landlock_abi",
+    "no_new_privileges", "PIVOT_ROOT", "open_in_root", "put_filter", "seize", "send_fd", "support",
 ]  # fmt: skip

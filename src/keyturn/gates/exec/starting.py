@@ -9,7 +9,7 @@ import socket
 import termios
 from collections.abc import Callable
 
-from keyturn.gates.exec import kernel
+from keyturn.gates.exec import kernel, landlock
 
 _WAY = 3
 """The descriptor over which a new child says that it is under the gate."""
@@ -37,7 +37,7 @@ def become(
             signal.signal(number, signal.SIG_DFL)
         if envelope is not None:
             envelope()
-        kernel.no_signals_outward()
+        landlock.no_signals_outward()
         listener = kernel.install(program)
         link = socket.socket(fileno=way)
         kernel.send_fd(link, listener)
