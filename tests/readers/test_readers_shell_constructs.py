@@ -50,6 +50,9 @@ UNDERSTOOD = [
     "printf 'a\\nb\\n' | while read -r l; do ls $l; done",
     "ls <<'E_O-F'\nx $y\nE_O-F",
     "ls @(a|b) ~root/x [!a]x",
+    "ls ^[\\>\\<] [^/]*$ [!a*?] [a\\]b] [\u043f\u0430]x",
+    "echo ------- -e; echo -n -- a; printf '- %s' a",
+    "pushd $x; ls; popd +1; dirs $y",
     'ls "[$x]" "["$x"]" a"{}"$x {} [ "{"a,b"}"',
 ]
 
@@ -83,6 +86,9 @@ HELD = {
     "compgen -W '$(rm x)'": "no option -W",
     "printf -v 'a[$(rm x)]' 1": "printf",
     "alias l='ls'; l": "alias",
+    'alias l="$x"; ls': "alias",
+    "ls a \\": "backslash",
+    "printf -vx y": "printf",
     "HOME=/etc; rm -r ~/x": "HOME",
     "ls \u00a0": "",
 }

@@ -51,7 +51,8 @@ def argument(word: Word, scene: Scene, bound: dict[str, str] | None = None) -> A
             break
         prefix += part.value
     wild = all(
-        isinstance(part, Text) or (isinstance(part, Glob) and "(" not in part.pattern) for part in parts
+        isinstance(part, Text) or (isinstance(part, Glob) and not set("(/\\") & set(part.pattern))
+        for part in parts
     )
     named = any(part is PLAIN_NAME for part in parts)
     many = wild or any(_splits(part) for part in parts)

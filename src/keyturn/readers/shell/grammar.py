@@ -33,7 +33,7 @@ OPERANDS = words(
 """What an operand can be."""
 
 SPECIAL = words(
-    "unzip pager find sed awk aws test cd xargs env sh sudo tar dd set date chmod source git-config kill printf ps "
+    "echo unzip pager find sed awk aws test cd xargs env sh sudo tar dd set date chmod source git-config kill printf ps "
     "watch perl any"
 )
 """Programs whose words have a grammar of their own, in `special/`."""

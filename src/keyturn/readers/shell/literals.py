@@ -14,7 +14,8 @@ _USER = re.compile(r"[a-z_][a-z0-9_-]*")
 MAX_BRACES = 64
 """Most words that one brace expansion may make."""
 
-_BRACKET = re.compile(r"\[[!^]?(?:\[:[a-z]+:\]|[A-Za-z0-9_.,@%+=:~^#-])+\]")
+_BRACKET = re.compile(r"\[[!^]?(?:\[:[a-z]+:\]|\\[ -~]|[A-Za-z0-9_.,@%+=:~^#*?/\u00c0-\u024f\u0370-\u052f-])+\]")
+r"""A bracket expression as written (XCU 2.13.1). With a `/` in it, it is text where paths are made and a pattern elsewhere."""
 _PLAIN_BRACES = re.compile(r"[A-Za-z0-9_./,{}@%+=:*?~\[\]!^#\ue000-\uf8ff-]+")
 _RANGE = re.compile(r"(0|-?[1-9][0-9]{0,4}|[a-z]|[A-Z])\.\.(0|-?[1-9][0-9]{0,4}|[a-z]|[A-Z])")
 _BEFORE_LITERAL_DOLLAR = frozenset(" \t\n.,;:/=%+]}^~)|&<>")
@@ -25,6 +26,7 @@ def unquoted(raw: str, first: bool, last: bool, span: Span, tilde_anywhere: bool
     """Parts of the unquoted characters *raw*; *first*/*last* tell whether the word begins or ends with them.
 
     In an assignment's value (`tilde_anywhere`), every `~` may be expanded and is not understood beyond the first.
+    A backslash at the end of all stands for itself or not, depending on how the script is handed over.
     """
     parts: list[Part] = []
     plain: list[str] = []

@@ -23,6 +23,7 @@ _SPECIAL_BITS = re.compile(r"0*[2-7][0-7]{3}|.*[+=][rwxXt]*s.*")
 _PLUS = r"(?:[ugoa]*\+[rwxX]+|[go]+[-=][rwxX]*|u=r[wxX]*)"
 _KEEPS_OWNER = re.compile(rf"0?[4-7][0-7]{{2}}|{_PLUS}(?:,{_PLUS})*")
 """Modes under which the owner can still read: nothing that programs obey is taken away by them."""
+_ECHO = re.compile(r"-[neE]+")
 _SIGNAL = re.compile(r"-(?:[0-9]{1,2}|(?:SIG)?[A-Z][A-Z0-9]{1,9})")
 
 
@@ -85,6 +86,15 @@ def source(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     call.add("configures", "the shell that runs what follows", "code")
 
 
+def echo(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    """echo(1): only prints; a word that begins with a dash and isn't made of n, e and E is text."""
+    del grammar
+    for argument in arguments:
+        if not (argument.known and _ECHO.fullmatch(argument.text)):
+            return
+        call.options += [f"-{letter}" for letter in argument.text[1:]]
+
+
 def printf(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     """printf(1): only prints, unless the first word is `-v`, which evaluates a subscript."""
     del grammar
@@ -94,7 +104,9 @@ def printf(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     if first.known and first.text == "--":
         return
     if first.known and first.may_be_option:
-        call.refuse("printf with an option", first.span)
+        if first.text.startswith("-v"):
+            call.refuse("printf with an option", first.span)
+        # Any other is an error of the builtin's, and text for printf(1).
     elif first.may_be_option:
         anything(call)
 

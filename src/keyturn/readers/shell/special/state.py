@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from keyturn.readers.paths import unknown_path
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.effects import entered
 from keyturn.readers.shell.grammar import programs
@@ -115,6 +116,8 @@ def unset(arguments: list[Argument], call: Call) -> None:
 
 def alias(arguments: list[Argument], call: Call) -> None:
     """alias: scripts don't expand aliases (bash(1) ALIASES), but POSIX shells do, so their names are kept apart."""
+    if call.scene.ends_here:
+        return  # nothing comes after that an alias could mean something for
     found = _sorted(arguments, "p", "", call)
     for argument in found[1] if found else []:
         if not argument.known:
@@ -134,6 +137,9 @@ def unalias(arguments: list[Argument], call: Call) -> None:
 
 def history(arguments: list[Argument], call: Call) -> None:
     """history: a script's own is empty; the file that keeps the user's is read or written by `-r -n -w -a`."""
+    if any(a.many or (not a.known and a.may_be_option) for a in arguments):
+        call.effects += [*unknown_path("reads", "…"), *unknown_path("writes", "…")]
+        return
     found = _sorted(arguments, "carnwps", "d", call)
     if not found:
         return
@@ -184,21 +190,16 @@ def pushd(arguments: list[Argument], call: Call) -> None:
         call.moves = entered(arguments[0], call.scene)
     else:
         call.moves = frozenset({None})
-        if any(a.many or (not a.known and a.may_be_option) for a in arguments):
-            call.refuse("pushd with words that are only known when it runs")
 
 
 def popd(arguments: list[Argument], call: Call) -> None:
     """popd: back to a folder that is not followed."""
+    del arguments
     call.moves = frozenset({None})
-    if any(not a.known for a in arguments):
-        call.refuse("popd with words that are only known when it runs")
 
 
 def dirs(arguments: list[Argument], call: Call) -> None:
-    """dirs, caller, times: only show."""
-    if any(not a.known for a in arguments):
-        call.refuse(f"{call.program} with words that are only known when it runs")
+    """dirs, caller, times: only show, whatever their words are."""
 
 
 def hash_names(arguments: list[Argument], call: Call) -> None:
