@@ -7,16 +7,15 @@ import re
 from msgspec.structs import replace
 
 from keyturn.actions import Effect
-from keyturn.readers.http import OddUrl, url_effects
 from keyturn.readers.paths import sure, unknown_path
 from keyturn.readers.shell.calls import Argument, Call, Scene, join
 from keyturn.readers.shell.ceiling import widest
 from keyturn.readers.shell.grammar import Clause, FixedEffect, Grammar, Operand, fixed, programs
+from keyturn.readers.shell.hosts import REMOTE, connects, copy, goes_to, remote_host, unpack
 from keyturn.readers.shell.invocation import Given, Words, read_words
-from keyturn.resources import absolute, host_labels, host_zone
+from keyturn.readers.shell.transfer import proxy, read_file, shows, upload, url
+from keyturn.resources import absolute
 
-_REMOTE = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._-]+):(.*)", re.DOTALL)
-_RSYNC = re.compile(r"rsync://(?:[^@/]*@)?([A-Za-z0-9._-]+)[:/]")
 _ASKS = re.compile(r"-[0-9]+")
 _PLUS = re.compile(r"\+[0-9]+")
 _SPECIAL_BITS = re.compile(r"0*[1-7][0-7]{3}|.*[+=][rwxX]*[st].*")
@@ -174,7 +173,7 @@ def _value(action: str, rest: str, value: Argument | None, given: Given, call: C
             call.path("reads" if action == "reads" else "writes", Argument(path, call.span))
         return
     if action == "reads":
-        _path_to_read(value, call)
+        read_file(value, call)
     elif action == "outputs":
         if not (value.known and value.text == "-"):
             call.path("writes", value)
@@ -183,61 +182,16 @@ def _value(action: str, rest: str, value: Argument | None, given: Given, call: C
     elif action == "unpacks":
         unpack(value, call)
     elif action == "connects":
-        _url(value, call, sends=False)
+        if rest == "proxy":
+            proxy(value, call)
+        else:
+            url(value, call, sends=False)
     elif action == "uploads":
-        _upload(value, rest == "named", call)
+        upload(value, rest, call)
     else:
         call.runs(value.text)
         if not value.known:
             call.refuse("Code that is only known when it runs", value.span)
-
-
-def _path_to_read(value: Argument, call: Call) -> None:
-    if not (value.known and value.text == "-"):
-        call.path("reads", value)
-
-
-def unpack(folder: Argument, call: Call) -> None:
-    """Names come out of data, so anything below *folder* may be written, hooks and configuration included."""
-    before = len(call.effects)
-    call.path("writes", folder)
-    call.effects += [
-        replace(effect, verb="configures") for effect in call.effects[before:] if effect.verb == "writes"
-    ]
-
-
-def _upload(value: Argument, named: bool, call: Call) -> None:
-    """curl(1): data that begins with `@` is read from a file; *named* data may also be `name@file`."""
-    if not value.known:
-        call.refuse("Data to send that is only known when it runs could name a file", value.span)
-    elif value.text.startswith("@"):
-        _path_to_read(value.without("@"), call)
-    elif named and "@" in value.text and "=" not in value.text.split("@", 1)[0]:
-        _path_to_read(replace(value, text=value.text.split("@", 1)[1]), call)
-
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-"""The beginning of an address (RFC 3986, 3.1)."""
-_WEB = re.compile(r"https?://|(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+):[0-9]+(/|$)")
-
-
-def _url(value: Argument, call: Call, sends: bool) -> None:
-    if not value.known:
-        call.refuse("A URL that is only known when it runs", value.span)
-        return
-    text = value.text if "://" in value.text else "http://" + value.text
-    try:
-        call.effects += url_effects(text, call.scene.around, sends)
-    except OddUrl as odd:
-        call.refuse(str(odd), value.span)
-
-
-def connects(host: str, call: Call, sends: bool = False) -> None:
-    """Note a connection to *host*."""
-    where, labels = host_zone(host), host_labels(host, call.scene.around)
-    call.effects.append(Effect("connects", host, where, labels))
-    if sends:
-        call.effects.append(Effect("sends", host, where, labels))
 
 
 def _subcommand(grammar: Grammar, words: Words, call: Call) -> None:
@@ -326,7 +280,7 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
     if kind == "text":
         return
     if kind == "reads":
-        _path_to_read(operand, call)
+        read_file(operand, call)
     elif kind in ("writes", "deletes"):
         call.path("writes" if kind == "writes" else "deletes", operand)
     elif kind == "moves":
@@ -347,13 +301,13 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
     elif kind == "unpacks":
         unpack(operand, call)
     elif kind in ("url", "sends"):
-        _url(operand, call, sends=kind == "sends")
+        url(operand, call, sends=kind == "sends")
     elif kind == "shows":
-        _shows(operand, call)
+        shows(operand, call)
     elif kind == "remote":
-        _host(operand, call)
+        goes_to(operand, call)
     elif kind == "copy":
-        _copy(operand, index == len(operands) - 1, call)
+        copy(operand, index == len(operands) - 1, call)
     elif kind == "code":
         call.code(operand)
     elif kind == "program":
@@ -374,18 +328,6 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
         call.refuse(f"What {call.program} does with {operand.text} is not described", operand.span)
 
 
-def _shows(operand: Argument, call: Call) -> None:
-    """A page, film or document for a person's eyes: a URL, or a file, which may name further ones anywhere."""
-    text = operand.text.removeprefix("file://")
-    if _WEB.match(text):
-        _url(operand, call, sends=False)
-        return
-    if _SCHEME.match(text):
-        call.refuse("An address of a form that is not described", operand.span)  # `javascript:`, `macro:`
-    call.path("reads", replace(operand, text=text))
-    call.add("connects", "what is shown", "network")
-
-
 def _object(operand: Argument, call: Call) -> None:
     """A commit or a path of git; one outside the work tree is read like any file (git-diff(1), --no-index)."""
     pieces = operand.text.split("/")
@@ -396,12 +338,12 @@ def _object(operand: Argument, call: Call) -> None:
 def _repository(operand: Argument, call: Call) -> None:
     """A repository to copy (git-clone(1), GIT URLS). `transport::address` runs a program."""
     text = operand.text
-    match = _REMOTE.fullmatch(text)
+    match = REMOTE.fullmatch(text)
     ssh = re.fullmatch(r"(?:ssh|git)://(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._-]+)(?::[0-9]+)?/.*", text)
     if not operand.known or "::" in text:
         call.refuse("A repository of a form that is not described", operand.span)
     elif text.startswith(("http://", "https://")):
-        _url(operand, call, sends=False)
+        url(operand, call, sends=False)
     elif ssh or (match and "/" not in text.split(":", 1)[0]):
         host = ssh or match
         assert host is not None
@@ -490,32 +432,6 @@ def _packs(operand: Argument, call: Call) -> None:
         call.path("writes", replace(operand, text=plain))
 
 
-def _host(operand: Argument, call: Call) -> None:
-    """`[user@]host` of ssh and ping."""
-    match = re.fullmatch(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._:-]+)", operand.text)
-    if not operand.known or not match:
-        call.add("connects", operand.text, "network")
-    else:
-        connects(match.group(1), call)
-
-
-def _copy(operand: Argument, target: bool, call: Call) -> None:
-    """`host:path` of scp and rsync, or a local path; the last one is written to."""
-    text = operand.text if operand.known else operand.prefix
-    match = _RSYNC.match(text) or _REMOTE.fullmatch(text)
-    remote = match is not None and ("/" not in text.split(":", 1)[0])
-    if match and remote:
-        connects(match.group(1), call, sends=target)
-        return
-    if "/" not in text.split(":", 1)[0] and (not operand.known or ":" in text):
-        # What only running shows may turn out to be `host:path`, and so may a name that fits a pattern.
-        call.add("connects", operand.text, "network")
-        if target:
-            call.add("sends", operand.text, "network")
-    if target:
-        unpack(operand, call)
-    else:
-        call.path("reads", operand)
-
-
-__all__ = ["Given", "Words", "apply", "connects", "enter", "entered", "read_words", "unpack"]
+__all__ = [
+    "Given", "Words", "apply", "connects", "copy", "enter", "entered", "read_words", "remote_host", "unpack",
+]  # fmt: skip

@@ -33,8 +33,37 @@ OPERANDS = words(
 """What an operand can be."""
 
 SPECIAL = words(
-    "echo unzip pager find sed awk aws test cd xargs env sh sudo tar dd set date chmod source git-config kill printf ps "
-    "watch perl any"
+    """
+    any
+    awk
+    aws
+    cd
+    chmod
+    date
+    dd
+    echo
+    env
+    find
+    git-config
+    kill
+    pager
+    perl
+    printf
+    ps
+    rsync
+    scp
+    sed
+    set
+    sh
+    source
+    ssh
+    sudo
+    tar
+    test
+    unzip
+    watch
+    xargs
+    """
 )
 """Programs whose words have a grammar of their own, in `special/`."""
 

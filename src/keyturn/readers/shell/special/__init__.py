@@ -25,6 +25,7 @@ from keyturn.readers.shell.special.conditions import test
 from keyturn.readers.shell.special.find import find
 from keyturn.readers.shell.special.git import git_config
 from keyturn.readers.shell.special.interpreters import perl
+from keyturn.readers.shell.special.remote import rsync, scp, ssh
 from keyturn.readers.shell.special.sed import sed
 from keyturn.readers.shell.special.wrappers import any_words, env, shell, sudo, watch, xargs
 
@@ -45,10 +46,13 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "perl": perl,
     "printf": printf,
     "ps": ps,
+    "rsync": rsync,
+    "scp": scp,
     "sed": sed,
     "set": set_options,
     "sh": shell,
     "source": source,
+    "ssh": ssh,
     "sudo": sudo,
     "tar": tar,
     "test": test,
