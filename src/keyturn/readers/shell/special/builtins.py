@@ -79,9 +79,11 @@ def set_options(grammar: Grammar, arguments: list[Argument], call: Call) -> None
 def source(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     """`source file`: code that runs inside the shell and may change what every later name means."""
     del grammar
-    if not arguments or not arguments[0].known or "/" not in arguments[0].text:
-        call.refuse("A file to source that is looked up along PATH or only known when it runs")
+    if not arguments or not arguments[0].known or arguments[0].text.startswith("-"):
+        call.refuse("A file to source that is only known when it runs")
         return
+    if "/" not in arguments[0].text:
+        call.add("executes", f"{arguments[0].text} along PATH", "unknown")  # there first, then here (bash(1))
     call.code(arguments[0], "bash")
     call.add("configures", "the shell that runs what follows", "code")
 

@@ -93,10 +93,12 @@ def watch(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
             call.refuse("watch without a command")
     elif "--exec" in shown:
         call.nest(words.operands)
-    elif all(operand.known for operand in words.operands):
-        call.scripts.append((" ".join(operand.text for operand in words.operands), "posix", call.span))
     else:
-        call.refuse("A script whose text is only known when it runs", call.span)
+        text = " ".join(operand.text for operand in words.operands)
+        first = words.operands[0]
+        known = all(operand.known for operand in words.operands)
+        begins = first.text if first.known else first.prefix
+        script_text(Argument(text, call.span, known=known, prefix=begins), "posix", call)
 
 
 def any_words(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
@@ -158,8 +160,18 @@ def _text(words: Words, call: Call) -> None:
     if not words.operands:
         call.refuse("A shell with -c and no script")
         return
-    script = words.operands[0]
+    script_text(words.operands[0], _DIALECTS[call.program], call)
+
+
+def script_text(script: Argument, dialect: str, call: Call) -> None:
+    """Read *script* like the outer one. What is put into its text when it runs is code of anybody's.
+
+    A text that begins with something known is read with its variables and markers standing for themselves, and counts as
+    running anything beside it; one that doesn't even name its first command is not understood.
+    """
     if not script.known:
-        call.refuse("A script whose text is only known when it runs", script.span)
-        return
-    call.scripts.append((script.text, _DIALECTS[call.program], script.span))
+        if not script.prefix.strip():
+            call.refuse("A script whose text is only known when it runs", script.span)
+            return
+        call.add("executes", "what is put into the text of a script", "unknown")
+    call.scripts.append((script.text, dialect, script.span))
