@@ -67,6 +67,7 @@ _OPTIONS: dict[str, tuple[Verb, ...]] = {
     "dispatches": ("executes",),
     "held": ("executes",),
     "name": ("executes",),
+    "only": ("executes",),
     "mode": ("grants",),
     "enters": (),
     "target": ("writes",),

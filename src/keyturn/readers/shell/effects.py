@@ -159,6 +159,9 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
     elif action == "name" and value is not None:
         if not (value.known and _NAME.fullmatch(value.text)):
             call.refuse(f"The value of {given.option.shown} could name a file", value.span)
+    elif action == "only" and value is not None:
+        if not (value.known and re.fullmatch(clause.rest, value.text)):
+            call.refuse(f"The value of {given.option.shown} is none that is described", value.span)
     elif action == "mode" and value is not None:
         if not value.known or _SPECIAL_BITS.fullmatch(value.text):
             call.add("grants", f"mode {value.text}", "system")

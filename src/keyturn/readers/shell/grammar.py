@@ -22,7 +22,7 @@ from keyturn.resources import ZONES
 
 VALUE_ACTIONS = words(
     "reads writes deletes outputs unpacks connects uploads executes code dispatches enters held operands "
-    "pattern stops also alone default mode name target"
+    "pattern stops also alone default mode name only target"
 )
 """First words of an option's description; see `programs/README.md`."""
 
@@ -72,7 +72,7 @@ _SETTINGS = words(
     "about operands options abbreviations stops default always special subcommands like single_dash "
     "required held_text argument_files can"
 )
-_EXTENDS = words("like about options held_text subcommands")
+_EXTENDS = words("like about always options held_text subcommands")
 _CAN: dict[str, tuple[str, ...]] = {
     "executes": ("executes unknown …",),
     "reads": ("reads unknown …",),
@@ -258,6 +258,7 @@ def _grammars(
             model,
             name=name,
             about=table.get("about", model.about),
+            always=(*model.always, *(_fixed(text, where) for text in table.get("always", []))),
             options={**model.options, **_options(table.get("options", ""), where)},
             held_text=_pattern(table.get("held_text", model.held_text), where),
             subcommands={**model.subcommands, **more},
@@ -364,6 +365,8 @@ def _clauses(text: str, where: str) -> tuple[Clause, ...]:
             _operands(rest, where)
         if action == "also":
             _fixed(rest, where)
+        if action == "only":
+            _pattern(rest, where)
         clauses.append(Clause(action, rest))
     return tuple(clauses)
 

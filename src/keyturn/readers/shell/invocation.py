@@ -97,6 +97,10 @@ def _long_option(
         widest(grammar, call)
         return at
     option = grammar.option(name)
+    attached = grammar.options.get(text[:2]) if grammar.single_dash and option is None else None
+    if attached is not None and attached.value(text[:2]) == "optional":
+        words.given.append(Given(attached, argument.without(text[:2])))  # `-DNAME=VALUE` beside `-name`
+        return at
     if option is None:
         call.refuse(f"{call.program} has no option {name} that is described", argument.span)
         return at

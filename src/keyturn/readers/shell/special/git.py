@@ -6,7 +6,10 @@ from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import read_words
 
+_SUBCOMMANDS = frozenset({"get", "list"})
+"""Of git 2.46 and later; an older one takes them for a setting's name and refuses it, as it has no section."""
 _ASKING = frozenset({"--get", "--get-all", "--list", "--get-regexp", "--get-urlmatch"})
+_CHANGING = frozenset({"--unset", "--unset-all", "--edit", "--add", "--replace-all"})
 
 
 def git_config(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
@@ -21,10 +24,8 @@ def git_config(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
         call.refuse("A setting of git that is only known when it runs")
     if words.operands and words.operands[0].text in ("edit", "rename-section", "remove-section"):
         call.refuse(f"git config {words.operands[0].text} changes settings in a way that is not described")
-    asks = bool(names & _ASKING) or (
-        len(words.operands) == 1 and not names & {"--unset", "--unset-all", "--edit"}
-    )
-    if asks:
+    told = bool(words.operands) and words.operands[0].text in _SUBCOMMANDS
+    if names & _ASKING or ((told or len(words.operands) == 1) and not names & _CHANGING):
         call.path("reads", Argument(".git/config", call.span))
         return
     files = {"--global": "~/.gitconfig", "--system": "/etc/gitconfig"}
