@@ -48,6 +48,10 @@ test-long: build/stamps/dev browser agents ## All tests, with property tests tha
 test-differential: build/stamps/dev ## 10,000 generated commands: what they did beside what was read (ARGS="COUNT SEED")
 	@$(BIN)/python tests/readers/readers_differential.py $(ARGS)
 
+.PHONY: fuzz-shell
+fuzz-shell: build/stamps/dev ## Scripts that coverage leads to, read for ten minutes (ARGS=SECONDS); finds are kept in build/fuzz
+	@$(BIN)/python tests/readers/readers_fuzz.py --corpus build/fuzz/shell $(ARGS)
+
 .PHONY: check
 check: build/stamps/dev lint ## Format, lint, types and import walls, without tests
 
