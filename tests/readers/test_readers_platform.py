@@ -68,6 +68,9 @@ CHANGES = [
     ("dotnet test", "executes"),
     ("bundle install", "executes"),
     ("rake db:drop", "executes"),
+    ("crontab -e", "executes"),
+    ("crontab x", "executes"),
+    ("crontab", "configures"),
 ]
 HELD = [
     "docker run -v /:/host alpine cat /host/etc/shadow",
@@ -94,9 +97,6 @@ HELD = [
     "mysql -e 'select 1'",
     "sqlite3 x.db '.shell id'",
     "redis-cli flushall",
-    "crontab -e",
-    "crontab x",
-    "crontab",
     "systemctl edit nginx",
     "systemctl link /tmp/x.service",
     "gh api -X DELETE /repos/x/y",

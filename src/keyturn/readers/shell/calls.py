@@ -206,6 +206,16 @@ class Call(Struct):
             self.nested.append((words, scene or self.scene))
 
 
+def below(folder: Argument, name: Argument) -> Argument:
+    """The whole path *name* inside *folder* (`cp --parents a/b dir` writes `dir/a/b`)."""
+    known = folder.known and name.known
+    wild = (folder.known or folder.wild) and (name.known or name.wild)
+    text = f"{folder.text.rstrip('/')}/{name.text.lstrip('/')}"
+    return Argument(
+        text, folder.span, known=known, prefix=folder.prefix or folder.text, wild=wild and not known
+    )
+
+
 def join(folder: Argument, name: Argument) -> Argument:
     """The path of *name*'s last component inside *folder* (`cp a/b dir` writes `dir/b`)."""
     last = name.text.rstrip("/").rsplit("/", 1)[-1]

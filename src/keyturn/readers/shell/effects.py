@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from keyturn.actions import Effect
 from keyturn.readers.paths import sure, unknown_path
-from keyturn.readers.shell.calls import Argument, Call, Scene, join
+from keyturn.readers.shell.calls import Argument, Call, Scene, below, join
 from keyturn.readers.shell.ceiling import widest
 from keyturn.readers.shell.grammar import Clause, FixedEffect, Grammar, Operand, fixed, programs
 from keyturn.readers.shell.hosts import REMOTE, connects, copy, goes_to, remote_host, unpack
@@ -20,7 +20,7 @@ _ASKS = re.compile(r"-[0-9]+")
 _PLUS = re.compile(r"\+[0-9]+")
 _SPECIAL_BITS = re.compile(r"0*[1-7][0-7]{3}|.*[+=][rwxX]*[st].*")
 """Set-user-ID and kin: whoever runs the file then acts as its owner (chmod(1))."""
-_NAME = re.compile(r"[A-Za-z0-9_-]*")
+_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.~-]*")
 _PACKED = re.compile(r"(?:[.]g?z|[-_]g?z|[.]t[ag]z|[.]Z|[.]t?bz2?|[.]t?xz|[.]lzma|[.]zst)$", re.IGNORECASE)
 
 
@@ -156,6 +156,8 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
         _value("executes", "", value, given, call)
     elif action == "code" and value is not None:
         call.code(value)
+    elif action == "script" and value is not None:
+        _script(value, call)
     elif action == "name" and value is not None:
         if not (value.known and _NAME.fullmatch(value.text)):
             call.refuse(f"The value of {given.option.shown} could name a file", value.span)
@@ -167,6 +169,13 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
             call.add("grants", f"mode {value.text}", "system")
     elif action in ("reads", "writes", "deletes", "outputs", "unpacks", "connects", "uploads", "executes"):
         _value(action, clause.rest, value, given, call)
+
+
+def _script(value: Argument, call: Call) -> None:
+    if value.known:
+        call.scripts.append((value.text, "posix", value.span))
+    else:
+        call.refuse("A script whose text is only known when it runs", value.span)
 
 
 def _value(action: str, rest: str, value: Argument | None, given: Given, call: Call) -> None:
@@ -368,12 +377,18 @@ def _package(operand: Argument, call: Call) -> None:
 
 def _into(target: Argument, sources: list[Argument], call: Call) -> None:
     """The target of cp or mv: the file itself or, if it is a folder, the sources' names inside it."""
+    options = set(call.options)
     call.path("writes", target)
     _kept(target, call)
     for source in sources:
+        if options & {"--link", "--symbolic-link"}:
+            call.path("writes", source)  # what is later done to the link is done there
         if source.text.rstrip("/").rsplit("/", 1)[-1] in ("", ".", ".."):
             if any(effect.verb == "configures" for effect in _effects_of_writing(source, call)):
                 unpack(target, call)  # `cp -r .git/. x`: the names are those inside the source
+        elif "--parents" in options:
+            call.path("writes", below(target, source))
+            _kept(below(target, source), call)
         else:
             call.path("writes", join(target, source))
             _kept(join(target, source), call)

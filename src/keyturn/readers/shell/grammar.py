@@ -21,8 +21,31 @@ from keyturn.readers.shell.wordlist import words
 from keyturn.resources import ZONES
 
 VALUE_ACTIONS = words(
-    "reads writes deletes outputs unpacks connects uploads executes code dispatches enters held operands "
-    "pattern stops also alone default mode name only target"
+    """
+    alone
+    also
+    code
+    connects
+    default
+    deletes
+    dispatches
+    enters
+    executes
+    held
+    mode
+    name
+    only
+    operands
+    outputs
+    pattern
+    reads
+    script
+    stops
+    target
+    unpacks
+    uploads
+    writes
+    """
 )
 """First words of an option's description; see `programs/README.md`."""
 
@@ -39,6 +62,7 @@ SPECIAL = words(
     aws
     cd
     chmod
+    crontab
     date
     dd
     echo
@@ -63,6 +87,7 @@ SPECIAL = words(
     unzip
     watch
     xargs
+    zip
     """
 )
 """Programs whose words have a grammar of their own, in `special/`."""

@@ -14,7 +14,9 @@ _USER = re.compile(r"[a-z_][a-z0-9_-]*")
 MAX_BRACES = 64
 """Most words that one brace expansion may make."""
 
-_BRACKET = re.compile(r"\[[!^]?(?:\[:[a-z]+:\]|\\[ -~]|[A-Za-z0-9_.,@%+=:~^#*?/\u00c0-\u024f\u0370-\u052f-])+\]")
+_BRACKET = re.compile(
+    r"\[[!^]?(?:\[:[a-z]+:\]|\\[ -~]|[A-Za-z0-9_.,@%+=:~^#*?/\u00c0-\u024f\u0370-\u052f-])+\]"
+)
 r"""A bracket expression as written (XCU 2.13.1). With a `/` in it, it is text where paths are made and a pattern elsewhere."""
 _PLAIN_BRACES = re.compile(r"[A-Za-z0-9_./,{}@%+=:*?~\[\]!^#\ue000-\uf8ff-]+")
 _RANGE = re.compile(r"(0|-?[1-9][0-9]{0,4}|[a-z]|[A-Z])\.\.(0|-?[1-9][0-9]{0,4}|[a-z]|[A-Z])")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.grammar import Grammar
-from keyturn.readers.shell.special.archives import dd, tar, unzip
+from keyturn.readers.shell.special.archives import dd, unzip
 from keyturn.readers.shell.special.awk import awk
 from keyturn.readers.shell.special.aws import aws
 from keyturn.readers.shell.special.builtins import (
@@ -26,8 +26,11 @@ from keyturn.readers.shell.special.find import find
 from keyturn.readers.shell.special.git import git_config
 from keyturn.readers.shell.special.interpreters import perl
 from keyturn.readers.shell.special.remote import rsync, scp, ssh
+from keyturn.readers.shell.special.schedules import crontab
 from keyturn.readers.shell.special.sed import sed
+from keyturn.readers.shell.special.tar import tar
 from keyturn.readers.shell.special.wrappers import any_words, env, shell, sudo, watch, xargs
+from keyturn.readers.shell.special.zip import zip_files
 
 SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "any": any_words,
@@ -35,6 +38,7 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "aws": aws,
     "cd": cd,
     "chmod": chmod,
+    "crontab": crontab,
     "date": date,
     "dd": dd,
     "echo": echo,
@@ -59,6 +63,7 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "unzip": unzip,
     "watch": watch,
     "xargs": xargs,
+    "zip": zip_files,
 }
 
 __all__ = ["SPECIALS"]
