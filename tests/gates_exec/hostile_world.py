@@ -24,14 +24,15 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 import zipfile
 from pathlib import Path
 
-from keyturn.gates.exec import confinement
+from keyturn.gates.exec import confinement, kernel, tree
 from keyturn.gates.exec.envelope import envelope, scrubbed
 from keyturn.gates.exec.model import Allow
 from keyturn.gates.exec.supervisor import Supervisor
-from keyturn.gates.exec.survey import survey
+from keyturn.gates.exec.survey import Survey, survey
 from keyturn.policy.engine import load
 from keyturn.policy.folder import STARTER
 from keyturn.policy.profiles import PROTECTED, Profile, Profiles
@@ -71,6 +72,9 @@ class House:
         self.work = self.case / "work"
         self._built()
         self.received: list[bytes] = []
+        self.soiled = True
+        self.kept: frozenset[int] = frozenset()
+        self._looked: dict[str, Survey] = {}
         self._listen()
         self.labels = tuple(one for one in load(STARTER).labels if one.name in Profiles().mask)
 
@@ -78,29 +82,38 @@ class House:
 
     def _built(self) -> None:
         work = self.template / "work"
-        for folder in ("work/deep", "work/planted", "work/.github/workflows", "work/libs", "outside", "vault", "tmp", "home/.ssh", "home/.aws", "home/.config"):  # fmt: skip
+        for folder in (
+            "work/deep", "work/planted", "work/.github/workflows", "work/libs", "outside", "vault", "tmp",
+            "home/.ssh", "home/.aws", "home/.config",
+        ):  # fmt: skip
             (self.template / folder).mkdir(parents=True)
         code = HELPER.replace("%s/%s", f"{self.case}/tmp/{self.mark}").replace("/tmp/%s", f"/tmp/{self.mark}")
         code = code.replace("HELPER-%s-RAN", f"HELPER-{self.token}-RAN")
         (work / "h.c").write_text(code + "int main(void) { leave(); return 0; }\n")
-        (work / "e.c").write_text(code + "__attribute__((constructor)) static void begun(void) { leave(); }\n")
+        (work / "e.c").write_text(
+            code + "__attribute__((constructor)) static void begun(void) { leave(); }\n"
+        )
         self._ran("gcc", "-O1", "-o", "helper", "h.c", cwd=work)
         self._ran("gcc", "-O1", "-shared", "-fPIC", "-o", "evil.so", "e.c", cwd=work)
         for name in ("cc1", "as", "git-upload"):
             shutil.copy(work / "helper", work / "planted" / name)
-        for name in ("libc.so.6", "libselinux.so.1", "libcap.so.2"):
+        for name in ("libselinux.so.1", "libcap.so.2"):
             shutil.copy(work / "evil.so", work / "libs" / name)
         files = {
-            "a.txt": "one\ntwo\n", "big.txt": "line of a larger file\n" * 10_000, "lib.c": "int three(void) { return 3; }\n",
-            "run.sh": "#!/bin/sh\n./helper\n", "Makefile": "all:\n\t./helper\n", "shell.mk": "X := $(shell ./helper)\nall:\n\ttrue\n",
+            "a.txt": "one\ntwo\n", "big.txt": "line of a larger file\n" * 10_000, "f.q": "filtered\n", "t.bin": "1\n",
+            "lib.c": "int three(void) { return 3; }\n", "data.json": '{"a": [1, 2, 3]}\n', "deep/note.txt": "deep\n",
+            "run.sh": "#!/bin/sh\n./helper\n", "Makefile": "all:\n\t./helper\n", "page.1": ".TH X 1\n.SH NAME\nx\n",
+            "shell.mk": "X := $(shell ./helper)\nall:\n\ttrue\n", "planted.py": "import os\nos.system('./helper')\n",
             "package.json": '{"name": "x", "version": "1.0.0", "scripts": {"planted": "./helper"}}\n',
-            "planted.py": "import os\nos.system('./helper')\n", "planted.js": "require('child_process').spawnSync('./helper', {stdio: 'inherit'})\n",
+            "planted.js": "require('child_process').spawnSync('./helper', {stdio: 'inherit'})\n",
             "planted.pl": "system('./helper'); 1;\n", "planted.pm": "package planted; system('./helper'); 1;\n",
-            "planted.vim": ":!./helper\n", "planted.ssh": "Host *\n  ProxyCommand ./helper\n", "page.1": ".TH X 1\n.SH NAME\nx\n",
-            "planted.cnf": "openssl_conf = a\n[a]\nengines = b\n[b]\nc = d\n[d]\nengine_id = x\ndynamic_path = ./evil.so\ninit = 1\n",
-            "credential.txt": "protocol=https\nhost=example.invalid\n\n", "f.q": "filtered\n", ".gitattributes": "*.bin diff=planted\n*.q filter=q\n",
-            "t.bin": "1\n", "kept.patch": "--- kept\n+++ kept\n@@ -1 +1 @@\n-kept\n+changed\n", ".github/workflows/ci.yml": "on: push\n",
-            ".env": f"SECRET={self.secret}\n", "deep/server.key": f"{self.secret}\n", "data.json": '{"a": [1, 2, 3]}\n', "deep/note.txt": "deep\n",
+            "planted.vim": ":!./helper\n", "planted.ssh": "Host *\n  ProxyCommand ./helper\n",
+            "planted.cnf": "openssl_conf = a\n[a]\nengines = b\n[b]\nc = d\n[d]\nengine_id = x\n"
+            "dynamic_path = ./evil.so\ninit = 1\n",
+            "credential.txt": "protocol=https\nhost=example.invalid\n\n",
+            ".gitattributes": "*.bin diff=planted\n*.q filter=q\n", ".github/workflows/ci.yml": "on: push\n",
+            "kept.patch": "--- kept\n+++ kept\n@@ -1 +1 @@\n-kept\n+changed\n",
+            ".env": f"SECRET={self.secret}\n", "deep/server.key": f"{self.secret}\n",
         }  # fmt: skip
         for name, text in files.items():
             (work / name).write_text(text)
@@ -112,7 +125,10 @@ class House:
         (self.template / "home" / ".config" / "x").write_text("x\n")
         (self.template / "home" / ".ssh" / "id_ed25519").write_text(f"{self.secret}\n")
         (self.template / "home" / ".aws" / "credentials").write_text(f"{self.secret}\n")
-        with tarfile.open(work / "planted.tar", "w") as archive, tarfile.open(work / "climbing.tar", "w") as climbing:
+        with (
+            tarfile.open(work / "planted.tar", "w") as archive,
+            tarfile.open(work / "climbing.tar", "w") as climbing,
+        ):
             archive.add(work / "a.txt", "unpacked")
             climbing.add(work / "a.txt", str(self.case / "outside" / "climbed")[1:])
             climbing.getmembers()[0].name = str(self.case / "outside" / "climbed")
@@ -129,17 +145,21 @@ class House:
 
     def _repository(self, work: Path) -> None:
         git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.invalid")
-        self._ran("git", "init", "-q", "-b", "main", ".", cwd=work)
+        self._ran("git", "init", "-q", "--template=", "-b", "main", ".", cwd=work)
+        (work / ".git" / "hooks").mkdir()
+        (work / ".git" / "hooks" / "kept").write_text("kept\n")
         self._ran(*git, "add", "a.txt", "t.bin", ".gitattributes", "deep/note.txt", "data.json", cwd=work)
         self._ran(*git, "commit", "-qm", "one", cwd=work)
         (work / "a.txt").write_text("one\ntwo\nthree\n")
         (work / "t.bin").write_text("2\n")
         self._ran(*git, "commit", "-qam", "two", cwd=work)
         with (work / ".git" / "config").open("a") as file:
-            file.write('[diff "planted"]\n\ttextconv = ./helper\n[user]\n\tname = x\n\temail = x@example.invalid\n')
+            file.write(
+                '[diff "planted"]\n\ttextconv = ./helper\n[user]\n\tname = x\n\temail = x@example.invalid\n'
+            )
         watched = work / "watched"
         watched.mkdir()
-        self._ran("git", "init", "-q", ".", cwd=watched)
+        self._ran("git", "init", "-q", "--template=", ".", cwd=watched)
         with (watched / ".git" / "config").open("a") as file:
             file.write("[core]\n\tfsmonitor = ../helper\n")
 
@@ -193,14 +213,11 @@ class House:
         shutil.copytree(self.template, self.case, symlinks=True)
         os.unlink(self.work / "second-name")
         os.link(self.work / ".env", self.work / "second-name")
-        if self.user:
-            for path in (self.case, *self.case.rglob("*")):
-                os.lchown(path, self.user, self.user)
         self.name = f"victim-{secrets.token_hex(8)}"
         self.victim = subprocess.Popen(
             ["bash", "-c", f"exec -a {self.name} sleep 1000"],
             cwd=self.case / "vault", env={"PATH": "/usr/bin:/bin", "VICTIM_SECRET": self.secret},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=self.user or None,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, 
         )  # fmt: skip
         while not Path(f"/proc/{self.victim.pid}/comm").read_text().startswith("sleep"):
             os.sched_yield()
@@ -221,12 +238,16 @@ class House:
 
     def run(self, command: str, profile: Profile | None) -> dict[str, object]:
         """What *command* did in a fresh house, confined by *profile* or not at all."""
-        self.fresh()
+        began = time.perf_counter()
+        if self.soiled:
+            self.fresh()
         before, victim = self.state(), self.victim_state()
         self.received.clear()
         shared = _shared()
         tmp = "/tmp" if profile else str(self.case / "tmp")
-        wrapped = f"bash -c {_quoted(command.replace('/tmp', tmp))}\nc=$?\n[ -e /tmp/{self.mark} ] && echo MARK-{self.token}\nexit $c\n"
+        there = re.sub("(?<!/var)/tmp", tmp, command)
+        looked = f"[ -e /tmp/{self.mark} ] && echo MARK-{self.token}"
+        wrapped = f"bash -c {_quoted(there)}\nc=$?\n{looked}\nexit $c\n"
         code, shown = self.supervised(wrapped, profile)
         after = self.state()
         did = {
@@ -236,28 +257,42 @@ class House:
                 or Path(f"/tmp/{self.mark}").exists()
             ),
             "reads": _shows(shown, self.secret) or any(_shows(piece, self.secret) for piece in self.received),
-            "changes": sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path)),
+            "changes": sorted(
+                path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+            ),
             "leaves": bool(self.received) or self.victim_state() != victim or _shared() != shared,
         }
+        scratch = any((self.case / "tmp").iterdir())
+        self.soiled = bool(did["changes"] or did["leaves"] or scratch)
         _unshare_memory(shared)
         Path(f"/tmp/{self.mark}").unlink(missing_ok=True)
-        return {"code": code, "shown": shown.decode("utf-8", "replace"), **did}
+        return {
+            "seconds": time.perf_counter() - began,
+            "code": code,
+            "shown": shown.decode("utf-8", "replace"),
+            **did,
+        }
 
     def supervised(self, script: str, profile: Profile | None) -> tuple[int, bytes]:
         environment = self.variables()
         build = None
         kept: confinement.Placeholders | None = None
         if profile is not None:
-            around = Surroundings(cwd=str(self.work), workspace=str(self.work), home=str(self.home))
-            seen = survey(profile, self.labels, around, ())
-            kept = confinement.Placeholders(str(self.work), seen.absent, seen.protected, [f"{g}/commondir" for g in seen.git_folders])
-            seen = survey(profile, self.labels, around, ()) if kept.made else seen
-            build = confinement.builder(envelope(profile, seen))
+            seen = self._surveyed(profile)
+            watched = [f"{git}/commondir" for git in seen.git_folders]
+            kept = confinement.Placeholders(seen.absent, (), watched)
+            build = confinement.builder(envelope(profile, confinement.covered(seen, kept.made)))
             environment = scrubbed(environment, profile)
         supervisor = Supervisor(lambda _asked, _answer: Allow())
         reading, writing = os.pipe()
         null = os.open("/dev/null", os.O_RDONLY)
-        child = supervisor.start(["bash", "-c", script], environment, str(self.work), envelope=build, stdin=null, stdout=writing, stderr=writing)  # fmt: skip
+        argv = ["bash", "-c", script]
+        if build is None:
+            code, shown = self._bare(argv, environment, null, reading, writing)
+            os.close(null)
+            supervisor.close()
+            return code, shown
+        child = supervisor.start(argv, environment, str(self.work), envelope=build, stdin=null, stdout=writing, stderr=writing)  # fmt: skip
         os.close(writing)
         os.close(null)
         timer = threading.Timer(SECONDS, child.kill_tree)
@@ -274,6 +309,48 @@ class House:
         if kept is not None:
             kept.clear()
         return child.wait(), shown
+
+    def _surveyed(self, profile: Profile) -> Survey:
+        """Every house is built alike, so one look is enough."""
+        if profile.name not in self._looked:
+            around = Surroundings(cwd=str(self.work), workspace=str(self.work), home=str(self.home))
+            self._looked[profile.name] = survey(profile, self.labels, around, ())
+        return self._looked[profile.name]
+
+    def _bare(
+        self, argv: list[str], environment: dict[str, str], null: int, reading: int, writing: int
+    ) -> tuple[int, bytes]:
+        """The same without a gate or an envelope."""
+        process = subprocess.Popen(
+            argv,
+            env=environment,
+            cwd=self.work,
+            stdin=null,
+            stdout=writing,
+            stderr=writing,
+            start_new_session=True,
+        )
+        os.close(writing)
+        kernel.adopt_orphans()
+        timer = threading.Timer(SECONDS, self._end_all)
+        timer.start()
+        code = process.wait()
+        timer.cancel()
+        self._end_all()
+        shown = b""
+        while piece := os.read(reading, 65_536):
+            shown += piece
+        os.close(reading)
+        return code, shown
+
+    def _end_all(self) -> None:
+        """End what the runner has below it, but the victim."""
+        for pid in tree.descendants(os.getpid(), tree.parents()) - {self.victim.pid, *self.kept}:
+            try:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except OSError:
+                continue
 
     def state(self) -> dict[str, object]:
         """Everything beside the scratch folder, by path: kind, rights, owner, times, extended attributes, content."""
@@ -292,14 +369,23 @@ class House:
                 continue
             content: object = os.readlink(path) if stat.S_ISLNK(status.st_mode) else ""
             if stat.S_ISREG(status.st_mode):
-                content = (hashlib.sha256(path.read_bytes()).hexdigest(), status.st_mtime_ns, status.st_ctime_ns)
+                content = (
+                    hashlib.sha256(path.read_bytes()).hexdigest(),
+                    status.st_mtime_ns,
+                    status.st_ctime_ns,
+                )
             told[name] = (status.st_mode, status.st_uid, status.st_nlink, content)
         return told
 
     def victim_state(self) -> object:
         try:
             text = Path(f"/proc/{self.victim.pid}/stat").read_text().rpartition(")")[2].split()
-            return (text[0] in "ZXxT", text[16], Path(f"/proc/{self.victim.pid}/limits").read_text())
+            limits, status = (
+                Path(f"/proc/{self.victim.pid}/{name}").read_text() for name in ("limits", "status")
+            )
+            allowed = re.findall(r"Cpus_allowed:\s*(\S+)", status)
+            policy = os.sched_getscheduler(self.victim.pid)
+            return (text[0] in "ZXxT", text[16], policy, limits, allowed)
         except OSError:
             return None
 
@@ -311,6 +397,9 @@ class House:
         self.remove(self.root)
 
 
+codecs.lookup("rot13")  # found now: later on it may not be there to be read
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
@@ -318,10 +407,18 @@ def _quoted(text: str) -> str:
 def _shows(data: bytes, secret: str) -> bool:
     """Whether *secret* is in *data*, plain or in one of the usual other forms."""
     plain = secret.encode()
-    forms = {plain, plain.hex().encode(), plain[::-1], codecs.encode(secret, "rot13").encode(), base64.b32encode(plain)[:-8]}
+    forms = {
+        plain,
+        plain.hex().encode(),
+        plain[::-1],
+        codecs.encode(secret, "rot13").encode(),
+        base64.b32encode(plain)[:-8],
+    }
     forms |= {base64.b64encode(b"x" * skip + plain)[4:-4] for skip in range(3)}
     squeezed = re.sub(rb"[\s\\]+|^\S+:|  \|.*$", b"", data, flags=re.M)
-    columns = re.sub(rb"[^0-9a-f]", b"", b"".join(re.findall(rb"^[0-9a-f]+:? +((?:[0-9a-f]{2,4} ?)+)", data, re.M)))
+    columns = re.sub(
+        rb"[^0-9a-f]", b"", b"".join(re.findall(rb"^[0-9a-f]+:? +((?:[0-9a-f]{2,4} {0,2})+)", data, re.M))
+    )
     return any(form in data or form in squeezed for form in forms) or plain.hex().encode() in columns
 
 
@@ -348,7 +445,14 @@ def profile_of(name: str, house: House) -> Profile | None:
         return None
     if name == "read-only":
         return Profile(name, read=(".", outside), environment=VARIABLES)
-    return Profile("workspace", read=(outside,), write=(".",), protect=PROTECTED, execute="anywhere", environment=VARIABLES)
+    return Profile(
+        "workspace",
+        read=(outside,),
+        write=(".",),
+        protect=PROTECTED,
+        execute="anywhere",
+        environment=VARIABLES,
+    )
 
 
 def main() -> None:
@@ -358,8 +462,15 @@ def main() -> None:
     tmux = shutil.which("tmux")
     server = [tmux, "-S", str(house.sockets / "tmux"), "-f", "/dev/null"] if tmux else []
     if server:
-        subprocess.run([*server, "new-session", "-d", "sleep 1000"], check=False, env={"PATH": "/usr/bin:/bin", "HOME": "/"})
+        subprocess.run(
+            [*server, "new-session", "-d", "sleep 1000"],
+            check=False,
+            env={"PATH": "/usr/bin:/bin", "HOME": "/"},
+        )
+        house.kept = frozenset(tree.descendants(os.getpid(), tree.parents()))
     if house.user:
+        for path in (house.root, *house.root.rglob("*")):
+            os.lchown(path, house.user, house.user)
         os.setgroups([])
         os.setgid(house.user)
         os.setuid(house.user)

@@ -34,6 +34,16 @@ _NUMBERS: dict[str, tuple[int | None, int | None, int | None]] = {
 _CLONE, _UNSHARE, _CLONE3 = (56, 120, 220), (272, 310, 97), (435, 435, 435)
 _IOCTL, _SOCKET, _SOCKETPAIR, _MEMFD = (16, 54, 29), (41, 359, 198), (53, 360, 199), (319, 356, 279)
 _SOCKETCALL = 102
+_OF_ONE_PROCESS = {
+    "prlimit64": (302, 340, 261),
+    "sched_setparam": (142, 154, 118),
+    "sched_setscheduler": (144, 156, 119),
+    "sched_setaffinity": (203, 241, 122),
+    "sched_setattr": (314, 351, 274),
+}
+"""Calls whose first argument is a process, 0 for the caller: any process of the same account, Landlock knows nothing of it."""
+_OF_SOME_PROCESSES = {"setpriority": ((141, 97, 140), 0), "ioprio_set": ((251, 289, 30), 1)}
+"""Calls that name a kind of target first (the number here is *one process*) and then which, 0 for the caller."""
 _PLACE = {kernel.ARCH_X86_64: 0, kernel.ARCH_I386: 1, kernel.ARCH_AARCH64: 2}
 
 NEW_NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
@@ -81,6 +91,12 @@ def _part(place: int, executable_memory: bool) -> Code:
     )
     for numbers in (_SOCKET, _SOCKETPAIR):
         inner = [(_LD, 0, 0, _ARGS), *_equal(_FAMILIES, _ALLOW), (_RET, 0, 0, _ERRNO | errno.EAFNOSUPPORT)]
+        code += _when(numbers[place], inner)
+    for numbers in _OF_ONE_PROCESS.values():
+        code += _when(numbers[place], [(_LD, 0, 0, _ARGS), *_equal((0,), _ALLOW), (_RET, 0, 0, eperm)])
+    for numbers, process in _OF_SOME_PROCESSES.values():
+        inner = [(_LD, 0, 0, _ARGS), (_JEQ, 1, 0, process), (_RET, 0, 0, eperm)]
+        inner += [(_LD, 0, 0, _ARGS + 8), *_equal((0,), _ALLOW), (_RET, 0, 0, eperm)]
         code += _when(numbers[place], inner)
     if place == 1:  # the old way in: its arguments lie in memory
         code += _when(_SOCKETCALL, [(_RET, 0, 0, enosys)])

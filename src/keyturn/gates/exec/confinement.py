@@ -12,10 +12,12 @@ import stat
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keyturn.gates.exec import calls, landlock, namespaces
 from keyturn.gates.exec.envelope import Envelope
 from keyturn.gates.exec.model import Support
+from keyturn.gates.exec.survey import Survey
 
 _PLACEHOLDER = stat.S_ISVTX | 0o555
 ASIDE = ".put-aside-by-keyturn"
@@ -96,34 +98,41 @@ def builder(envelope: Envelope) -> Callable[[], None]:
 class Placeholders:
     """Protected paths that aren't there, made so that a mount can cover them, and taken away again when the last run ends.
 
-    Empty folders, which git doesn't see, marked by the sticky bit and no right to write as nobody's. While runs go on in one
-    workspace they share a lock on it. *watched* are paths where nothing may stand that a program reads: what appears there
-    is given another name at the end.
+    Empty folders, which git doesn't see, marked by the sticky bit and no right to write as nobody's. Each run that uses one
+    holds a shared lock on it. *watched* are paths where nothing may stand that a program reads: what appears there is given
+    another name at the end.
     """
 
-    def __init__(
-        self, top: str, absent: Iterable[str], present: Iterable[str], watched: Iterable[str]
-    ) -> None:
-        self._lock = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
-        self._kept = [
-            path for path in present if _is_placeholder(path)
-        ]  # an earlier run could not take them away
-        self._watched = [path for path in watched if not os.path.lexists(path)]
+    def __init__(self, absent: Iterable[str], present: Iterable[str], watched: Iterable[str]) -> None:
         self.made = tuple(path for path in absent if _placed(path))
+        others = (path for path in present if _is_placeholder(path))  # another run's, or one that was cut off
+        self._held = {path: _locked(path) for path in (*self.made, *others)}
+        self._watched = [path for path in watched if not os.path.lexists(path)]
 
     def clear(self) -> list[str]:
-        """Take them away, unless another run needs them; the watched paths where something appeared, which it got another name."""
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for path in (*self._kept, *self.made):
+        """Take them away, but those another run needs; the watched paths where something appeared, which it got another name."""
+        for path, lock in self._held.items():
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _is_placeholder(path):
                     os.rmdir(path)
-        except OSError:
-            pass  # the last of the runs does it
-        finally:
-            os.close(self._lock)
+            except OSError:
+                continue  # the last of the runs does it
+            finally:
+                os.close(lock)
+        self._held.clear()
         return [path for path in self._watched if _put_aside(path)]
+
+
+def covered(survey: Survey, made: Iterable[str]) -> Survey:
+    """*survey* with the placeholders *made* among what is protected."""
+    return replace(survey, protected=tuple(sorted({*survey.protected, *made})))
+
+
+def _locked(path: str) -> int:
+    lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return lock
 
 
 def _placed(path: str) -> bool:
@@ -152,4 +161,4 @@ def _is_placeholder(path: str) -> bool:
         return False
 
 
-__all__ = ["ASIDE", "Placeholders", "Standing", "builder", "missing", "standing"]
+__all__ = ["ASIDE", "Placeholders", "Standing", "builder", "covered", "missing", "standing"]
