@@ -217,7 +217,7 @@ class House:
         self.victim = subprocess.Popen(
             ["bash", "-c", f"exec -a {self.name} sleep 1000"],
             cwd=self.case / "vault", env={"PATH": "/usr/bin:/bin", "VICTIM_SECRET": self.secret},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, 
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         while not Path(f"/proc/{self.victim.pid}/comm").read_text().startswith("sleep"):
             os.sched_yield()

@@ -12,7 +12,10 @@ import re
 import subprocess
 import tempfile
 
+from readers_cases import AROUND
+
 from keyturn.actions import Reading
+from keyturn.readers import read_shell
 
 _HANDLER = """command_not_found_handle() { local all; printf -v all '%q ' "$@"; printf '%s\\0' "$all" >&9; return 1; }
 PATH=/nonexistent; set -r
@@ -53,6 +56,17 @@ def unquoted(entry: str) -> list[str]:
         ["bash", "--norc", "-c", f"printf '%s\\0' {entry}"], capture_output=True, check=True, env={}
     )
     return [word.decode("utf-8", "replace") for word in result.stdout.split(b"\0")[:-1]]
+
+
+def told(entries: list[str]) -> list[list[str]]:
+    """*entries* as words, sorted; a script that is a word of one (`sh -c`) as it is emitted, for it is quoted anew."""
+    return sorted(
+        [_as_emitted(word) if " " in word else word for word in unquoted(entry)] for entry in entries
+    )
+
+
+def _as_emitted(text: str) -> str:
+    return read_shell(text, AROUND).canonical or text
 
 
 def is_among(argv: list[str], reading: Reading) -> bool:

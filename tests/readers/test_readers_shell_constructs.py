@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from readers_cases import AROUND, is_benign
-from readers_oracle import executed, is_among, unquoted
+from readers_oracle import executed, is_among, told, unquoted
 
 from keyturn.actions import Shell
 from keyturn.readers import READER_FAILED, read_afresh, read_shell
@@ -143,7 +143,9 @@ def _agrees(script: str) -> bool:
     reading = read_shell(script, AROUND)
     assert reading.canonical is not None
     raw = executed(script)
-    return all(is_among(unquoted(entry), reading) for entry in raw) and executed(reading.canonical) == raw
+    return all(is_among(unquoted(entry), reading) for entry in raw) and told(
+        executed(reading.canonical)
+    ) == told(raw)
 
 
 @_needs_bash

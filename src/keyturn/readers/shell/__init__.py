@@ -27,7 +27,7 @@ def read_shell(script: str | Shell, around: Surroundings) -> Reading:
         if rewritten(walk.trust, walk.steps, around):
             walk = Walk(Trust(doubted=True))
             walk.script(tree, scene)
-        canonical = emit(tree)
+        canonical = emit(tree, walk.texts)
     except RecursionError:
         size = len(content.script.encode())
         return _unread(Unread(0, size, "The script is nested too deeply to be read"))

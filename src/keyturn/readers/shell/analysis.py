@@ -17,9 +17,18 @@ from keyturn.readers.shell.arguments import MAX_ALTERNATIVES, argument, printed_
 from keyturn.readers.shell.calls import Argument, Call, Scene
 from keyturn.readers.shell.commands import work_out
 from keyturn.readers.shell.content import Trust, follow
+from keyturn.readers.shell.emission import emit
 from keyturn.readers.shell.grammar import programs
 from keyturn.readers.shell.inheritance import within
-from keyturn.readers.shell.names import mixes, passed_on, takes_input
+from keyturn.readers.shell.names import (
+    LEFT_OVER,
+    echoed,
+    given,
+    goes_on_elsewhere,
+    mixes,
+    passed_on,
+    takes_input,
+)
 from keyturn.readers.shell.scope import after, assigned, combined, functions, redirected, without
 from keyturn.readers.shell.syntax import (
     Arithmetic,
@@ -63,12 +72,16 @@ Folders = frozenset[str | None]
 
 
 class Walk:
-    """One walk over one script; `steps` and `unread` grow in source order."""
+    """One walk over one script; `steps` and `unread` grow in source order.
+
+    `texts` are the scripts that the script itself gives as texts (`sh -c`, `eval`), by place, re-emitted.
+    """
 
     def __init__(self, trust: Trust | None = None) -> None:
         self.trust = trust or Trust()
         self.steps: list[Step] = []
         self.unread: list[Unread] = []
+        self.texts: dict[tuple[Span, str], str] = {}
         self._base: Span | None = None
         self._lines: tuple[Argument, ...] | None = None
         self._functions: dict[str, tuple[Function, ...]] = {}
@@ -119,7 +132,10 @@ class Walk:
         """One statement with its redirections, `!` and `&`."""
         command = statement.command
         if takes_input(statement.redirections):
-            scene = replace(scene, lines=None)
+            text = given(statement.redirections) if isinstance(command, Simple) else None
+            scene = replace(scene, lines=None, given=text)
+        if not isinstance(command, Simple):
+            scene = replace(scene, given=None)  # its first commands may take some of the input away
         if isinstance(command, Simple):
             succeeded, failed = self._simple(command, statement.redirections, scene)
         else:
@@ -161,7 +177,7 @@ class Walk:
         else:
             assert isinstance(command, Beside)
             self._set(command.name, None, False, command.span)
-            self.sequence(command.body, replace(scene, piped=True, lines=None))
+            self.sequence(command.body, replace(scene, piped=True, lines=None, given=None))
         return scene.folders, scene.folders
 
     # --- functions -------------------------------------------------------------------------------------
@@ -221,7 +237,8 @@ class Walk:
             self.statement(command.left, scene)
             lines = None if command.operator == "|&" else self._lines
             self._lines = None
-            self.statement(command.right, replace(scene, piped=True, lines=lines))
+            text = None if command.operator == "|&" or "echo" in self._functions else echoed(command.left)
+            self.statement(command.right, replace(scene, piped=True, lines=lines, given=text))
             return scene.folders, scene.folders  # each side runs in a subshell
         succeeded, failed = self.statement(command.left, scene)
         if command.operator == "&&":
@@ -421,7 +438,11 @@ class Walk:
         for nested, where in call.nested:
             moved |= self.command(nested, replace(where, depth=deeper.depth), span)
         for script, dialect, at in call.scripts:
-            moved |= self._script(script, dialect, at, replace(call.scene, depth=deeper.depth), call.program)
+            first = len(self.steps)
+            inner_scene = replace(call.scene, depth=deeper.depth, given=None)
+            moved |= self._script(script, dialect, at, inner_scene, call.program, call.typed)
+            if call.typed and goes_on_elsewhere(script, self.steps[first:]):
+                self._add(Step(call.program, (), effects=(LEFT_OVER,), span=span))
         quiet = not (call.nested or call.scripts or inner)
         self._lines = passed_on(call) if quiet else None
         if call.program == "alias":
@@ -440,7 +461,9 @@ class Walk:
         )
         return walk.steps, not walk.unread and all(step.complete for step in walk.steps)
 
-    def _script(self, script: str, dialect: str, span: Span, scene: Scene, program: str) -> Folders:
+    def _script(
+        self, script: str, dialect: str, span: Span, scene: Scene, program: str, typed: bool = False
+    ) -> Folders:
         """A script given as text: read like the outer one; its spans are the text's.
 
         `sh -c` starts anew; `eval` goes on in this shell; what `trap` is given runs at any time, so it may neither
@@ -453,6 +476,7 @@ class Walk:
             self._refuse(tree.why, span)
             return scene.folders
         outer, self._base = self._base, span
+        texts, self.texts = self.texts, {}
         try:
             if program not in ("eval", "trap"):
                 kept = self._functions, self._defined, self._called, self._aliases
@@ -470,7 +494,9 @@ class Walk:
             if assigned(tree) or not ends <= scene.folders | {None}:
                 self._refuse("A trap that sets variables or changes the folder", span)
         finally:
-            self._base = outer
+            again = emit(tree, self.texts, word=not typed)
+            self._base, self.texts = outer, texts
+            texts[span, script] = again if texts.get((span, script), again) == again else script
         return scene.folders
 
     # --- parts -------------------------------------------------------------------------------------
@@ -484,7 +510,7 @@ class Walk:
             outer = self._base
             self._base = outer or part.base
             kept, self._lines = self._lines, None
-            self.sequence(part.script, replace(scene, alone=False))
+            self.sequence(part.script, replace(scene, alone=False, given=None))
             one = len(part.script.statements) == 1 and not part.script.statements[0].background
             scene.printed[part] = self._lines if one else None
             self._base, self._lines = outer, kept

@@ -66,6 +66,7 @@ class Scene(Struct, frozen=True):
     `patterns` are variables of whose values it is known what they fit (a loop over names);
     `printed` is what the substitutions that were read last print, as far as it is known;
     `volatile` are variables that functions may change at any time.
+    `given` is the whole of standard input, where a here-document or an `echo` gives it, with its place in the script.
     """
 
     around: Surroundings
@@ -81,6 +82,7 @@ class Scene(Struct, frozen=True):
     volatile: Mapping[str, bool] = {}
     patterns: Mapping[str, tuple[Argument, ...]] = {}
     printed: dict[Part, tuple[Argument, ...] | None] = {}
+    given: tuple[str, Span] | None = None
 
     @property
     def ends_here(self) -> bool:
@@ -113,7 +115,11 @@ class CodeUse(Struct, frozen=True):
 
 
 class Call(Struct):
-    """What one command would do, as it is worked out. `nested` are commands that it runs in turn."""
+    """What one command would do, as it is worked out. `nested` are commands that it runs in turn.
+
+    `scripts` are texts that it reads as a shell does: text, dialect, place; `typed` ones it reads line by line from
+    the standard input that it shares with the commands in it.
+    """
 
     program: str
     scene: Scene
@@ -124,6 +130,7 @@ class Call(Struct):
     problems: list[Problem] = []
     nested: list[tuple[list[Argument], Scene]] = []
     scripts: list[tuple[str, str, Span]] = []
+    typed: bool = False
     moves: frozenset[str | None] | None = None
     prints: tuple[Argument, ...] | None = None
     files: list[CodeUse] = []

@@ -7,6 +7,7 @@ bracketed. What is emitted depends on the tree alone, so that what was analysed 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from keyturn.readers.shell.syntax import (
     DEFAULTS,
@@ -30,6 +31,7 @@ from keyturn.readers.shell.syntax import (
     Redirection,
     Sequence,
     Simple,
+    Span,
     Statement,
     Substitution,
     Text,
@@ -50,12 +52,22 @@ _HERE_END = "END_OF_TEXT"
 class Emission:
     """One emission: here-documents are collected until the line that starts them ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Mapping[tuple[Span, str], str] | None = None) -> None:
+        self._texts = texts or {}
         self._waiting: list[str] = []
 
     def script(self, sequence: Sequence) -> str:
         """The whole script, one statement a line."""
         return self._lines(sequence)
+
+    def text(self, sequence: Sequence) -> str:
+        """The same on one line, unless a here-document needs more: for a script that is a word of another."""
+        lines = [self._line(statement) for statement in sequence.statements]
+        if any("\n" in line for line in lines):
+            return "\n".join(lines)
+        return "".join(line + (" " if line.endswith("&") else "; ") for line in lines[:-1]) + "".join(
+            lines[-1:]
+        )
 
     def _lines(self, sequence: Sequence) -> str:
         return "\n".join(self._line(statement) for statement in sequence.statements)
@@ -170,10 +182,7 @@ class Emission:
 
     def _here_document(self, body: Word) -> str:
         static = all(isinstance(part, Text) for part in body.parts)
-        if static:
-            text = "".join(part.value for part in body.parts if isinstance(part, Text))
-        else:
-            text = "".join(self._here_part(part) for part in body.parts)
+        text = self._static(body) if static else "".join(self._here_part(part) for part in body.parts)
         if text and not text.endswith("\n"):
             text += "\n"
         end = _HERE_END
@@ -191,7 +200,7 @@ class Emission:
         """*word* quoted anew; `name` for the word that names a command."""
         static = all(isinstance(part, Text) for part in word.parts)
         if static:
-            text = "".join(part.value for part in word.parts if isinstance(part, Text))
+            text = self._static(word)
             return text if text in _WHOLE else quote(text, name)
         pieces: list[str] = []
         for before, part in zip((None, *word.parts), word.parts, strict=False):
@@ -201,6 +210,10 @@ class Emission:
             else:
                 pieces.append(self._part(part, name and before is None))
         return "".join(pieces)
+
+    def _static(self, word: Word) -> str:
+        text = "".join(part.value for part in word.parts if isinstance(part, Text))
+        return self._texts.get((word.span, text), text)
 
     def _part(self, part: Part, name: bool = False) -> str:
         if isinstance(part, Text):
@@ -269,6 +282,9 @@ def quote(text: str, name: bool = False) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def emit(script: Sequence) -> str:
-    """*script* re-emitted, ending without a newline."""
-    return Emission().script(script)
+def emit(script: Sequence, texts: Mapping[tuple[Span, str], str] | None = None, word: bool = False) -> str:
+    """*script* re-emitted, ending without a newline; *texts* are what stands in it instead of words, by place and text.
+
+    As a *word* of another script it is one line, if it can be.
+    """
+    return Emission(texts).text(script) if word else Emission(texts).script(script)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 
+from keyturn.actions import Effect, Step
 from keyturn.readers.shell.calls import Argument, Call
-from keyturn.readers.shell.syntax import Redirection, Text
+from keyturn.readers.shell.syntax import Redirection, Simple, Span, Statement, Text, Word
 from keyturn.readers.shell.wordlist import words
 
 _GREP = words(
@@ -132,4 +133,49 @@ def mixes(redirections: tuple[Redirection, ...]) -> bool:
     )
 
 
-__all__ = ["mixes", "passed_on", "takes_input"]
+_DEAF = words(
+    "echo printf cd pwd mkdir rmdir touch ls test [ [[ = > true false : export declare local readonly set unset shift return exit "
+    "pushd popd date whoami uname hostname id basename dirname realpath stat du df which sleep"
+)
+"""Programs that read nothing from standard input, whatever their words are."""
+
+LEFT_OVER = Effect("executes", "what its commands leave of the text", "unknown")
+"""A shell that reads lines from the input it shares with its commands goes on wherever one of them stopped reading."""
+
+
+def goes_on_elsewhere(script: str, steps: list[Step]) -> bool:
+    """Whether a shell that reads *script* line by line may go on in the middle of one, as a command took some of it."""
+    return "\n" in script.strip() and not all(step.program in _DEAF for step in steps)
+
+
+def given(redirections: tuple[Redirection, ...]) -> tuple[str, Span] | None:
+    """The text that a here-document or here-string puts on standard input, if it is known to the last byte."""
+    inputs = [each for each in redirections if each.operator.startswith("<") and each.fd in ("", "0")]
+    if not inputs:
+        return None
+    word = inputs[-1].body if inputs[-1].body is not None else inputs[-1].target
+    if inputs[-1].operator not in ("<<", "<<-", "<<<") or word is None:
+        return None
+    return static(word)
+
+
+def echoed(statement: Statement) -> tuple[str, Span] | None:
+    """What a plain `echo` of known words prints, as far as all shells agree about it: no options, no backslashes."""
+    command = statement.command
+    if not isinstance(command, Simple) or statement.redirections or command.assignments or command.keyword:
+        return None
+    said = [static(word) for word in command.words]
+    texts = [one[0] for one in said if one is not None]
+    if len(texts) != len(said) or texts[:1] != ["echo"] or (texts[1:2] and texts[1].startswith("-")):
+        return None
+    text = " ".join(texts[1:])
+    return None if "\\" in text else (text, (0, 0))
+
+
+def static(word: Word) -> tuple[str, Span] | None:
+    """The text of a *word* that is known, and where it stands."""
+    texts = [part.value for part in word.parts if isinstance(part, Text)]
+    return ("".join(texts), word.span) if len(texts) == len(word.parts) else None
+
+
+__all__ = ["LEFT_OVER", "echoed", "given", "goes_on_elsewhere", "mixes", "passed_on", "static", "takes_input"]

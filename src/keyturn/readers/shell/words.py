@@ -130,6 +130,7 @@ class Words:
         """The body of `<<` or `<<-` as a word of quoted parts."""
         span = _span(node)
         delimiter = (node.get("Word") or {}).get("Parts") or []
+        delimiter = [_unwrapped(part) for part in delimiter]
         if len(delimiter) != 1 or delimiter[0]["Type"] not in ("Lit", "SglQuoted"):
             raise NotUnderstood("A here-document whose end is not one plain or single-quoted word", span)
         end = delimiter[0]
@@ -321,6 +322,14 @@ class Words:
             raise NotUnderstood("Backquotes with a backslash inside a here-document", span)
         text = re.sub(r"\\([$`\\\"])" if quoted else r"\\([$`\\])", r"\1", raw)
         return Substitution(self._script.inner(text, span), "$(", quoted, span)
+
+
+def _unwrapped(node: Node) -> Node:
+    """A double-quoted word of plain text as the single-quoted one that means the same."""
+    inner = node.get("Parts") or []
+    if node["Type"] != "DblQuoted" or node.get("Dollar") or [part["Type"] for part in inner] != ["Lit"]:
+        return node
+    return {**inner[0], "Type": "SglQuoted"}
 
 
 def _is_plain(part: Part) -> bool:

@@ -267,7 +267,8 @@ def evaluate(arguments: list[Argument], call: Call) -> None:
             call.refuse("Text that is evaluated and only known when it runs", argument.span)
             return
     if arguments:
-        call.scripts.append((" ".join(a.text for a in arguments), "bash", call.span))
+        place = arguments[0].span if len(arguments) == 1 else call.span
+        call.scripts.append((" ".join(a.text for a in arguments), "bash", place))
 
 
 def execute(arguments: list[Argument], call: Call) -> None:

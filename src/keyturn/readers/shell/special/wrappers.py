@@ -151,7 +151,12 @@ def shell(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
         or words.operands[0].text == "-"
         or any("-s" in g.option.names for g in words.given)
     ):
-        call.refuse("A shell whose script comes from standard input")
+        if call.scene.given is None:
+            call.refuse("A shell whose script comes from standard input")
+        else:
+            call.typed = True
+            text, span = call.scene.given
+            call.scripts.append((text, _DIALECTS[call.program], span))
     else:
         call.code(words.operands[0], _DIALECTS.get(call.program, "other"))
 
