@@ -119,7 +119,7 @@ class Server:
         path = self.home.gate_socket
         _clear_socket(path)
         with _private_files():
-            return await serve_gates(str(path), service, desk.handle, _log_failure)
+            return await serve_gates(str(path), service, desk.handle, _log_failure, desk.starts)
 
     async def _listen_http(self, service: Keyturn, stack: contextlib.AsyncExitStack) -> None:
         app = make_app(service, self.settings)

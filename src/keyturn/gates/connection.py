@@ -24,7 +24,7 @@ from keyturn.actions import Action, Agent, Gate, Human, Text
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates import protocol as wire
 from keyturn.resources import Surroundings
-from keyturn.service.model import Outcome, Receipt, RequestView, SessionView
+from keyturn.service.model import Begun, Outcome, Receipt, RequestView, SessionView
 
 PATIENCE = 5.0
 """Seconds that a new question waits for a server that is just being restarted."""
@@ -275,6 +275,16 @@ class RemoteService:
     async def withdraw(self, request: str, why: str) -> RequestView:
         """See `Service.withdraw`; it is the gate that gives up."""
         return _there((await self._connection.ask(lambda n: wire.Withdraw(n, request, why))).request)
+
+    async def begin(
+        self, session: str, gate: str, script: str, dialect: str, cwd: str, executes: dict[str, str]
+    ) -> Begun | None:
+        """What a client's hook allowed and what begins with this command; None: nothing, ask for it as it stands.
+
+        Asked once only: an action that may have been used up already is not begun.
+        """
+        make = lambda n: wire.Begin(n, session, gate, script, dialect, cwd, executes)  # noqa: E731
+        return (await self._connection.ask(make, patience=0)).begun
 
     async def report(self, receipt: Receipt) -> None:
         """See `Service.report`."""

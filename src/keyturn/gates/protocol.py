@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from keyturn.actions import Action, Agent, Gate, Human, Text
 from keyturn.resources import Surroundings
-from keyturn.service.model import Outcome, Receipt, RequestView, SessionView
+from keyturn.service.model import Begun, Outcome, Receipt, RequestView, SessionView
 
 VERSION = "1"
 MAX_FRAME = 2 * 1024 * 1024
@@ -128,6 +128,21 @@ class Standing(Struct, frozen=True, tag="standing"):
     workspace: str
 
 
+class Begin(Struct, frozen=True, tag="begin"):
+    """Ask whether a client's hook allowed exactly this command, and use that up: answered with `begun`, or nothing.
+
+    `gate` is the one around the client, whose `session` the client was started from; `executes`: path → digest.
+    """
+
+    id: int
+    session: str
+    gate: str
+    script: str
+    dialect: str
+    cwd: str
+    executes: dict[str, str]
+
+
 Ask = (
     Authorize
     | Wait
@@ -140,6 +155,7 @@ Ask = (
     | Instruct
     | Withdraw
     | Standing
+    | Begin
 )
 
 
@@ -152,4 +168,5 @@ class Answer(Struct, frozen=True):
     session: SessionView | None = None
     action: str | None = None
     policy: str | None = None
+    begun: Begun | None = None
     error: dict[str, object] | None = None

@@ -14,8 +14,9 @@ from keyturn.actions import Action, Gate
 from keyturn.errors import KeyturnError, Malformed, TooLarge
 from keyturn.gates import protocol as wire
 from keyturn.gates.hooks.model import HookAnswer, HookCall
+from keyturn.gates.hooks.starts import Asked, Starts
 from keyturn.service.interface import Service
-from keyturn.service.model import Peer
+from keyturn.service.model import Begun, Peer
 
 HookHandler = Callable[[HookCall, Peer], Awaitable[HookAnswer]]
 
@@ -29,10 +30,15 @@ class GateConnection(asyncio.Protocol):
     """One gate's connection. Never lets an exception out: a gate that hears nothing must fail closed by itself."""
 
     def __init__(
-        self, service: Service, hook: HookHandler, on_error: Callable[[BaseException], None]
+        self,
+        service: Service,
+        hook: HookHandler,
+        on_error: Callable[[BaseException], None],
+        starts: Starts | None = None,
     ) -> None:
         self._service = service
         self._hook = hook
+        self._starts = starts
         self._on_error = on_error
         self._buffer = bytearray()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,6 +140,8 @@ class GateConnection(asyncio.Protocol):
                 return wire.Answer(ask.id, request=request)
             case wire.Standing():
                 return wire.Answer(ask.id, policy=service.standing(ask.session, ask.workspace))
+            case wire.Begin():
+                return wire.Answer(ask.id, begun=await self._begun(ask))
         return wire.Answer(ask.id)
 
     def _attributed(self, action: Action) -> Action:
@@ -141,6 +149,14 @@ class GateConnection(asyncio.Protocol):
         _require_provable(action.gate)
         who = msgspec.structs.replace(action.attribution, human=self._service.human_of(self._peer))
         return msgspec.structs.replace(action, attribution=who)
+
+    async def _begun(self, ask: wire.Begin) -> Begun | None:
+        """What a hook of this server allowed and what begins now; without a desk beside it, nothing."""
+        if self._starts is None:
+            return None
+        human = self._service.human_of(self._peer)
+        asked = Asked(ask.session, ask.gate, ask.script, ask.dialect, ask.cwd, ask.executes)
+        return await self._starts.begun(asked, human.person if human else None)
 
     async def _open_session(self, ask: wire.OpenSession) -> Any:
         _require_provable(ask.gate)
@@ -206,8 +222,12 @@ def _error_frame(error: KeyturnError) -> bytes:
 
 
 async def serve_gates(
-    path: str, service: Service, hook: HookHandler, on_error: Callable[[BaseException], None]
+    path: str,
+    service: Service,
+    hook: HookHandler,
+    on_error: Callable[[BaseException], None],
+    starts: Starts | None = None,
 ) -> asyncio.AbstractServer:
     """Listen on the Unix socket at *path*. Keep the result: when it is collected, the listener closes."""
     loop = asyncio.get_running_loop()
-    return await loop.create_unix_server(lambda: GateConnection(service, hook, on_error), path)
+    return await loop.create_unix_server(lambda: GateConnection(service, hook, on_error, starts), path)

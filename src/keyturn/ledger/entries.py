@@ -31,6 +31,7 @@ ENTRY_TYPES: dict[str, str] = {
     "session.stopped": "A person pulled the kill switch: nothing more is allowed in the session, and its tree is ended.",
     "session.closed": "The run ended, with the count of its entries, so that a missing one is provable.",
     "action.decided": "An action was proposed, read and decided on: run, hold or refuse, with the rules and the reading.",
+    "action.started": "An action that a client's hook allowed was seen to start, by the gate around the client.",
     "action.receipt": "What a gate reports after the act: digest of what ran, outcome, exit code, sizes.",
     "request.opened": "A held action (or a proposed change) waits for people: requirement, deadline.",
     "request.ended": "It ended: approved, denied, expired, withdrawn or superseded.",

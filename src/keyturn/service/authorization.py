@@ -29,6 +29,7 @@ from keyturn.service.errors import (
 from keyturn.service.model import Outcome, Permit, Receipt
 from keyturn.service.projections import waiting_key
 from keyturn.service.sessions import require_open, require_own
+from keyturn.service.starting import reading_of
 
 
 class PermitUnknown(permits.PermitRefused):
@@ -105,14 +106,15 @@ def _covered(reading: Reading, action: Action, around: Surroundings) -> Reading:
 
 
 def _runs_code(core: Core, within: str, action: Action) -> bool:
-    """Whether *within* was allowed and used at the same gate in the same session, is understood, and runs code."""
+    """Whether *within* was allowed and used, or seen to begin, at this gate in this session; is understood; and runs code."""
     row = core.ledger.row("action", within)
-    if row is None or row["session"] != action.session or not (row.get("permit") or {}).get("consumed"):
+    if row is None or not (row.get("permit") or {}).get("consumed"):
         return False
-    entry = core.ledger.entry(row["entry"])
-    if row["gate"] != action.gate.name or entry is None:
+    here = (action.session, action.gate.name)
+    began = row.get("started") or {}
+    if here not in ((row["session"], row["gate"]), (began.get("session"), began.get("gate"))):
         return False
-    reading = msgspec.convert(core.full(entry.fields["reading"]), Reading)
+    reading = reading_of(core, within)
     return reading.complete and any(effect.verb == "executes" for effect in reading.effects)
 
 

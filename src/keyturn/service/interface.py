@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from keyturn.actions import Action, Agent, Gate, Human, Text
 from keyturn.identity import Person
 from keyturn.resources import Surroundings
-from keyturn.service.model import Choice, Outcome, Peer, Receipt, RequestView, SessionView
+from keyturn.service.model import Begun, Choice, Outcome, Peer, Receipt, RequestView, SessionView
 
 
 class Service(Protocol):
@@ -83,6 +83,13 @@ class Service(Protocol):
 
     async def report(self, receipt: Receipt) -> None:
         """Record a receipt."""
+        ...
+
+    async def begin(self, action: str, session: str, gate: str, human: str | None) -> Begun:
+        """Record that *action*, which another gate allowed in a session started from *session*, begins at *gate*: once.
+
+        From here on it counts there as what `authorize` calls *within*. Raises `NotStartable`.
+        """
         ...
 
     async def decide(

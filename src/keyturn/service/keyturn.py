@@ -10,9 +10,9 @@ from keyturn.actions import Action, Agent, Gate, Human, Text
 from keyturn.identity import Person
 from keyturn.ledger.entries import Draft
 from keyturn.resources import Surroundings
-from keyturn.service import authorization, people, publication, requests, sessions
+from keyturn.service import authorization, people, publication, requests, sessions, starting
 from keyturn.service.core import Core
-from keyturn.service.model import Choice, Outcome, Peer, Receipt, RequestView, SessionView
+from keyturn.service.model import Begun, Choice, Outcome, Peer, Receipt, RequestView, SessionView
 
 
 class Keyturn:
@@ -101,6 +101,10 @@ class Keyturn:
     async def report(self, receipt: Receipt) -> None:
         """See `Service.report`."""
         await authorization.report(self.core, receipt)
+
+    async def begin(self, action: str, session: str, gate: str, human: str | None) -> Begun:
+        """See `Service.begin`."""
+        return await starting.begin(self.core, action, session, gate, human)
 
     async def probe(self, gate: str, client: str, stopped: bool, how: str) -> None:
         """Record a guard-liveness deny probe: did the client stop when it was told to?"""

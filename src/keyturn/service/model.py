@@ -41,6 +41,13 @@ class Outcome(Struct, frozen=True):
     canonical: str | None = None
 
 
+class Begun(Struct, frozen=True):
+    """An allowed action that begins now, and the reading with which it was decided on."""
+
+    action: str
+    reading: Reading
+
+
 class Receipt(Struct, frozen=True):
     """What a gate reports after the act. `ran` is the digest of what really ran (None if the gate can't tell).
 

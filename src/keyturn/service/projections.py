@@ -140,6 +140,13 @@ def _receipt(entry: Entry, rows: Rows) -> Iterable[Put]:
         )
 
 
+def _started(entry: Entry, rows: Rows) -> Iterable[Put]:
+    action = rows.row("action", entry.fields["action"])
+    if action is not None:
+        began = {"session": entry.session, "gate": entry.fields["gate"], "time": entry.time}
+        yield _action({**action, "started": began})
+
+
 def waiting_key(session: str, digest: str) -> str:
     """Under which a session's request for the same bytes is found while it waits or is approved and unclaimed."""
     return f"{session}\x1f{digest}"
@@ -303,6 +310,7 @@ _HANDLERS: dict[str, Callable[[Entry, Rows], Iterable[Put]]] = {
     "session.stopped": _session_stopped,
     "session.closed": _session_closed,
     "action.decided": _decided,
+    "action.started": _started,
     "action.receipt": _receipt,
     "request.opened": _request_opened,
     "request.ended": _request_ended,

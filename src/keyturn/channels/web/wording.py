@@ -85,6 +85,7 @@ def gist(entry: Entry) -> str:
         "request.opened": (f.get("sentence"),),
         "request.ended": (f.get("state"), f.get("why")),
         "approval.given": (f.get("person"), _chose(f.get("choice")), f.get("reason")),
+        "action.started": (f.get("action"), f.get("gate")),
         "action.receipt": (f.get("outcome"), f.get("note")),
         "session.opened": (_name(f.get("agent")), _name(f.get("human"), "person")),
         "session.closed": (f.get("why"),),

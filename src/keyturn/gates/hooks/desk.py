@@ -24,6 +24,7 @@ from keyturn.gates.hooks.receipts import receipts
 from keyturn.gates.hooks.rendering import denial
 from keyturn.gates.hooks.runs import MAX_RUNS, Bounded, Pairs, Run, pair_key, pair_keys
 from keyturn.gates.hooks.settings import DeskSettings
+from keyturn.gates.hooks.starts import Starts
 from keyturn.resources import Surroundings
 from keyturn.service.errors import SessionClosed, UnknownSession
 from keyturn.service.interface import Service
@@ -43,6 +44,7 @@ class HookDesk:
         self._authorization = Authorization(service)
         self._runs: Bounded[Run] = Bounded(MAX_RUNS)
         self._pairs = Pairs()
+        self.starts = Starts(service)
 
     async def handle(self, call: HookCall, peer: Peer) -> HookAnswer:
         """The answer for *call* from *peer*. Raises nothing but cancellation."""
@@ -166,6 +168,7 @@ class HookDesk:
         if granted.allowed:
             keys = pair_keys(run.client_session, event.call, event.proposals, granted.verdict.canonical)
             self._pairs.put(keys, granted.allowed)
+            self.starts.allowed(run.parents, asking.session, run.around.workspace, granted.allowed)
             if dialect.asks_again and not event.again:
                 run.confirmations.allowed(tuple(one.action.content for one in granted.allowed))
         return granted.verdict
