@@ -19,11 +19,20 @@ _SIMPLE = frozenset("=dDgGhHnNpPxzF")
 _WITH_NUMBER = frozenset("qQlL")
 _WITH_LABEL = frozenset("btT:")
 _WITH_TEXT = frozenset("aic")
-_FLAGS = re.compile(r"[gpiIm0-9M]*")
+_FLAGS = re.compile(r"[gpiIm0-9Me]*")
+_WITH_FILE = frozenset("rRwW")
+_OLD_SUFFIX = re.compile(r"(?:\.[A-Za-z0-9_~-]+)?")
+"""What BSD's `-i` takes as a word of its own. GNU's takes that word for the script, and none that begins with a dot is one."""
+_BRACKET = re.compile(r"\^?\]?(?:\[:[^\n]*?:\]|\[\.[^\n]*?\.\]|\[=[^\n]*?=\]|\[(?![:.=])|[^]\[\n])*\]")
+_CHANNELS = frozenset({"/dev/stdout", "/dev/stderr", "/dev/stdin"})
 
 
 class _Odd(Exception):
     """Why a script is not understood."""
+
+
+class _Error(_Odd):
+    """Why every sed refuses a script before it does anything."""
 
 
 def sed(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
@@ -31,27 +40,34 @@ def sed(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     words = read_words(grammar, arguments, call)
     operands = list(words.operands)
     scripts = [given.value for given in words.given if "-e" in given.option.names and given.value]
+    files = [given.value for given in words.given if "-f" in given.option.names and given.value]
     for given in words.given:
         for clause in given.option.clauses:
             if clause.action == "held":
                 call.refuse(f"The option {given.option.shown} {clause.rest}")
-    if not scripts and operands:
-        scripts = [operands.pop(0)]
     if any(given.option.shown in ("--help", "--version") for given in words.given):
         return
-    _check(scripts, call)
     in_place = [given for given in words.given if "-i" in given.option.names]
     suffixes = [given.value for given in in_place if given.value and given.value.text]
-    for suffix in suffixes:
-        if not suffix.known or "/" in suffix.text or "*" in suffix.text:
-            call.refuse("sed -i with old copies whose names are not described", suffix.span)
-    _files(operands, bool(in_place), call)
-    for operand in operands if in_place else ():
-        for suffix in suffixes:
-            call.path("writes", replace(operand, text=operand.text + suffix.text))
+    if in_place and not suffixes and len(operands) > 1 and operands[0].known and _OLD_SUFFIX.fullmatch(operands[0].text):
+        suffixes = [suffix for suffix in (operands.pop(0),) if suffix.text]
+        scripts += [] if scripts or files else operands[:1]
+        operands = operands[1:] if suffixes else operands
+    if not scripts and not files and operands:
+        scripts = [operands.pop(0)]
+    for file in files:
+        call.code(file)
+        _anywhere(file, call)
+    _check(scripts, bool(files), call)
+    _files(operands, bool(in_place), suffixes, call)
 
 
-def _files(operands: list[Argument], in_place: bool, call: Call) -> None:
+def _anywhere(script: Argument, call: Call) -> None:
+    for verb in ("reads", "writes"):
+        call.path(verb, Argument("files that the script for sed names", script.span, known=False))
+
+
+def _files(operands: list[Argument], in_place: bool, suffixes: list[Argument], call: Call) -> None:
     for operand in operands:
         if operand.may_bring_options:
             anything(call)
@@ -59,33 +75,77 @@ def _files(operands: list[Argument], in_place: bool, call: Call) -> None:
             call.path("reads", operand)
             if in_place:
                 call.path("writes", operand)
-    if in_place and not operands:
-        call.refuse("sed -i without files")
+        for suffix in suffixes if in_place else ():
+            _kept(operand, suffix, call)
 
 
-def _check(scripts: list[Argument], call: Call) -> None:
+def _kept(operand: Argument, suffix: Argument, call: Call) -> None:
+    """The old file: its name and *suffix*, unless that has a `*` (for the name) or a slash (for a folder) in it."""
+    if suffix.known and "/" not in suffix.text and "*" not in suffix.text:
+        call.path("writes", replace(operand, text=operand.text + suffix.text))
+    elif suffix.known and "/" not in suffix.text and operand.known:
+        folder, slash, name = operand.text.rpartition("/")
+        call.path("writes", replace(operand, text=folder + slash + suffix.text.replace("*", name)))
+    else:
+        call.path("writes", Argument(f"old copies {suffix.text}", suffix.span, known=False))
+
+
+def _check(scripts: list[Argument], from_files: bool, call: Call) -> None:
     if not scripts:
-        call.refuse("sed without a script")
+        if not from_files:
+            call.refuse("sed without a script")
         return
     for script in scripts:
         if not script.known:
             anything(call)
+            _anywhere(script, call)
             return
-    try:
-        _Script("\n".join(script.text for script in scripts)).read()
-    except _Odd as odd:
-        call.refuse(str(odd), scripts[0].span)
+    text = "\n".join(script.text for script in scripts)
+    readings = [_Script(text, brackets) for brackets in (False, True)]
+    failures = [failure for failure in (reading.failure() for reading in readings) if failure]
+    if len(failures) == len(readings) or any(not isinstance(failure, _Error) for failure in failures):
+        call.refuse(str(failures[0]), scripts[0].span)
+    for reading in readings:
+        _does(reading, scripts[0], call)
+
+
+def _does(reading: _Script, script: Argument, call: Call) -> None:
+    for verb, name in reading.touched:
+        if name not in _CHANNELS:
+            call.path("writes" if verb == "writes" else "reads", Argument(name, script.span))
+    for line in reading.lines:
+        call.runs(line)
+        call.scripts.append((line, "posix", script.span))
+    if reading.runs_input:
+        call.runs("lines of the input")
+        anything(call)
 
 
 class _Script:
-    """One script, read from left to right. Raises `_Odd`."""
+    """One script, read from left to right.
 
-    def __init__(self, text: str) -> None:
+    With `brackets`, a delimiter inside `[…]` is a character like any other: GNU sed 4.9 reads so, older ones don't.
+    `touched` are files that it reads and writes, `lines` what it gives to the shell; `runs_input`: what it reads, too.
+    """
+
+    def __init__(self, text: str, brackets: bool) -> None:
+        self._brackets = brackets
+        self.touched: list[tuple[str, str]] = []
+        self.lines: list[str] = []
+        self.runs_input = False
         self._text = text
         self._at = 0
 
+    def failure(self) -> _Odd | None:
+        """Read the whole script; why it can't be."""
+        try:
+            self.read()
+        except _Odd as odd:
+            return odd
+        return None
+
     def read(self) -> None:
-        """Every command up to the end."""
+        """Every command up to the end. Raises `_Odd`."""
         depth = 0
         while True:
             self._skip(" \t\n;")
@@ -151,18 +211,26 @@ class _Script:
         self._at += 1
         return character
 
-    def _delimited(self, delimiter: str) -> None:
-        """Up to the next *delimiter* that no backslash precedes (GNU sed looks at nothing else)."""
-        if not delimiter or delimiter in "\\\n" or delimiter.isalnum():
+    def _delimited(self, delimiter: str, pattern: bool = True) -> None:
+        """Up to the next *delimiter* that no backslash precedes and, with `brackets`, that is in none."""
+        if not delimiter or delimiter in "\\\n[" or delimiter.isalnum():
             raise _Odd("A delimiter of sed that is not described")
         while True:
             character = self._take()
             if not character or (character == "\n"):
-                raise _Odd("An expression of sed without its end")
+                raise _Error("An expression of sed without its end")
             if character == "\\":
                 self._at += 1
             elif character == delimiter:
                 return
+            elif character == "[" and pattern and self._brackets:
+                self._bracket()
+
+    def _bracket(self) -> None:
+        match = _BRACKET.match(self._text, self._at)
+        if match is None:
+            raise _Error("A bracket expression of sed without its end")
+        self._at = match.end()
 
     def _command(self) -> int:
         """One command; returns 1 where it opens a block."""
@@ -179,20 +247,44 @@ class _Script:
         elif name in _WITH_TEXT and name:
             self._inserted()
             return 0
+        elif name in _WITH_FILE and name:
+            self._file(name)
+            return 0
+        elif name == "e":
+            self._execute()
+            return 0
         elif name == "s":
             self._substitute()
         elif name == "y":
             delimiter = self._take()
-            self._delimited(delimiter)
-            self._delimited(delimiter)
+            self._delimited(delimiter, pattern=False)
+            self._delimited(delimiter, pattern=False)
         else:
-            raise _Odd(
-                f"The command {name or '(none)'} of sed runs programs, touches files or is not described"
-            )
+            why = f"The command {name or '(none)'} of sed is not described"
+            raise _Odd(why) if name.isalnum() else _Error(why)
         self._skip(" \t")
         if self._peek() not in ("", "\n", ";", "}", "#"):
-            raise _Odd("A script for sed with something after a command")
+            why = "A script for sed with something after a command"
+            raise _Error(why) if name == "s" else _Odd(why)
         return 0
+
+    def _file(self, name: str) -> None:
+        """The rest of the line is a file's name, whatever is in it."""
+        self._skip(" \t")
+        file = self._line()
+        if not file:
+            raise _Odd("A file for sed without a name")
+        self.touched.append(("writes" if name in "wW" else "reads", file))
+
+    def _execute(self) -> None:
+        self._skip(" \t")
+        line = self._line()
+        if line.endswith("\\"):
+            raise _Odd("A command of sed that goes on in the next line")
+        if line.strip(" ;}"):
+            self.lines.append(line)
+        else:
+            self.runs_input = True
 
     def _inserted(self) -> None:
         """Text of a, i, c: the rest of the line, and further lines while it ends in a backslash."""
@@ -207,13 +299,18 @@ class _Script:
         self._delimited(delimiter)
         self._replacement(delimiter)
         flags = _FLAGS.match(self._text, self._at)
-        self._at = flags.end() if flags else self._at
+        if flags:
+            self._at = flags.end()
+            self.runs_input = self.runs_input or "e" in flags.group()
+        if self._peek() == "w":
+            self._at += 1
+            self._file("w")
 
     def _replacement(self, delimiter: str) -> None:
         while True:
             character = self._take()
             if not character:
-                raise _Odd("A replacement of sed without its end")
+                raise _Error("A replacement of sed without its end")
             if character == "\\":
                 self._at += 1
             elif character == delimiter:
