@@ -71,6 +71,8 @@ CHANGES = [
     ("crontab -e", "executes"),
     ("crontab x", "executes"),
     ("crontab", "configures"),
+    ("mysql -e 'select 1'", "executes"),
+    ("sqlite3 x.db '.shell id'", "executes"),
 ]
 HELD = [
     "docker run -v /:/host alpine cat /host/etc/shadow",
@@ -94,8 +96,6 @@ HELD = [
     "kubectl --as=admin get pods",
     "helm install x ./chart --post-renderer /tmp/x",
     "psql -c 'select 1'",
-    "mysql -e 'select 1'",
-    "sqlite3 x.db '.shell id'",
     "redis-cli flushall",
     "systemctl edit nginx",
     "systemctl link /tmp/x.service",

@@ -29,7 +29,11 @@ def _is_gnu() -> bool:
 
 def _sandbox_refuses(script: str) -> bool:
     run = subprocess.run(
-        [SED or "sed", "--sandbox", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        [SED or "sed", "--sandbox", script],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return "sandbox" in run.stderr
 
@@ -39,18 +43,24 @@ def _looks_harmless(script: str) -> bool:
     return reading.complete and [effect.key for effect in reading.effects] == ["reads:workspace"]
 
 
-@pytest.mark.skipif(SED is None or not _is_gnu(), reason="GNU sed, whose sandbox is the second opinion, is missing")
+@pytest.mark.skipif(
+    SED is None or not _is_gnu(), reason="GNU sed, whose sandbox is the second opinion, is missing"
+)
 def test_no_script_that_the_sandbox_refuses_looks_harmless() -> None:
     chance = random.Random(7)
     scripts = ["".join(chance.choice(_PIECES) for _ in range(chance.randint(2, 12))) for _ in range(300)]
     scripts += ["s/" + script for script in scripts]
     harmless = [script for script in scripts if _looks_harmless(script)]
     assert len(harmless) > 20
-    refused = [s for s in harmless if _sandbox_refuses(s) and not any(piece in s for piece in _SHELL_SAYS_NOTHING)]
+    refused = [
+        s for s in harmless if _sandbox_refuses(s) and not any(piece in s for piece in _SHELL_SAYS_NOTHING)
+    ]
     assert refused == []
 
 
-@pytest.mark.skipif(SED is None or not _is_gnu(), reason="GNU sed, whose sandbox is the second opinion, is missing")
+@pytest.mark.skipif(
+    SED is None or not _is_gnu(), reason="GNU sed, whose sandbox is the second opinion, is missing"
+)
 def test_a_script_that_runs_lines_is_refused_by_the_sandbox() -> None:
     """Negative control: the second opinion tells such scripts apart."""
     assert _sandbox_refuses("s/a/b/e")

@@ -69,6 +69,7 @@ SPECIAL = words(
     env
     find
     git-config
+    jar
     kill
     pager
     perl

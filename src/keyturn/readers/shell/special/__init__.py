@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.grammar import Grammar
-from keyturn.readers.shell.special.archives import dd, unzip
+from keyturn.readers.shell.special.archives import dd, jar, unzip
 from keyturn.readers.shell.special.awk import awk
 from keyturn.readers.shell.special.aws import aws
 from keyturn.readers.shell.special.builtins import (
@@ -45,6 +45,7 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "env": env,
     "find": find,
     "git-config": git_config,
+    "jar": jar,
     "kill": kill,
     "pager": pager,
     "perl": perl,

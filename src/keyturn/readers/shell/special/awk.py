@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 
+from msgspec.structs import replace
+
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.ceiling import anything
-from keyturn.readers.shell.grammar import Grammar
-from keyturn.readers.shell.invocation import read_words
+from keyturn.readers.shell.effects import apply
+from keyturn.readers.shell.grammar import Grammar, Operand
 
 _REACHES_OUT = re.compile(
     r"system|ENVIRON|ARGV|ARGC|SYMTAB|FUNCTAB|PROCINFO|close|@|\|&|/inet|extension|\\\n"
@@ -25,33 +27,57 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
 
 def awk(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
-    """A program, then files and `name=value` words."""
-    words = read_words(grammar, arguments, call, stops=True)
+    """A program (or files with programs), then files and `name=value` words."""
+    words = apply(replace(grammar, operands=(Operand("text", many=True),)), arguments, call)
+    operands = list(words.operands)
+    programs: list[Argument] = []
+    sources = 0
     for given in words.given:
-        for clause in given.option.clauses:
-            if clause.action == "held":
-                call.refuse(f"The option {given.option.shown} {clause.rest}")
         if "-v" in given.option.names and given.value and re.match(r"ARG|PROCINFO", given.value.text):
             call.refuse("awk with a variable that names its files")
-    if not words.operands:
-        if not any(given.option.shown in ("--help", "--version") for given in words.given):
-            call.refuse("awk without a program")
-        return
-    program, *operands = words.operands
+        if given.value is not None and {"-f", "-E"} & set(given.option.names):
+            sources += 1
+            call.code(given.value)
+            _anywhere(given.value, call)
+        elif given.value is not None and {"-i", "-l"} & set(given.option.names):
+            call.runs(f"library {given.value.text}")
+            _anywhere(given.value, call)
+        elif given.value is not None and "-e" in given.option.names:
+            programs.append(given.value)
+    if not programs and not sources:
+        if not operands:
+            if not any(given.option.shown in ("--help", "--version") for given in words.given):
+                call.refuse("awk without a program")
+            return
+        programs.append(operands.pop(0))
+    for program in programs:
+        _program(program, call)
+    for operand in operands:
+        _file(operand, call)
+
+
+def _program(program: Argument, call: Call) -> None:
     if not program.known:
-        call.refuse("A program for awk that is only known when it runs", program.span)
+        anything(call)
+        _anywhere(program, call)
     elif screened(program.text):
         call.runs(program.text)  # it may do more than read and print, so it is code like any other
-        for verb in ("reads", "writes"):
-            call.path(verb, Argument("files that the program for awk names", program.span, known=False))
-    for operand in operands:
-        if operand.may_bring_options:
-            anything(call)
-        if operand.known and _ASSIGNMENT.fullmatch(operand.text):
-            if re.match(r"ARG|PROCINFO", operand.text):
-                call.refuse("awk with a variable that names its files", operand.span)
-        elif not (operand.known and operand.text == "-"):
-            call.path("reads", operand)
+        _anywhere(program, call)
+
+
+def _anywhere(program: Argument, call: Call) -> None:
+    for verb in ("reads", "writes"):
+        call.path(verb, Argument("files that the program for awk names", program.span, known=False))
+
+
+def _file(operand: Argument, call: Call) -> None:
+    if operand.may_bring_options:
+        anything(call)
+    if operand.known and _ASSIGNMENT.fullmatch(operand.text):
+        if re.match(r"ARG|PROCINFO", operand.text):
+            call.refuse("awk with a variable that names its files", operand.span)
+    elif not (operand.known and operand.text == "-"):
+        call.path("reads", operand)
 
 
 def screened(program: str) -> str | None:

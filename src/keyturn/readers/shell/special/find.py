@@ -13,18 +13,20 @@ from keyturn.readers.shell.wordlist import words
 ALONE = words(
     "-true -false -empty -daystart -depth -d -mount -xdev -follow -noleaf -nouser -nogroup -print -print0 -ls -prune "
     "-quit -executable -readable -writable -not -and -a -o -or , ( ) ! -warn -nowarn -ignore_readdir_race "
-    "-noignore_readdir_race -help -version --help --version"
+    "-noignore_readdir_race -help -version --help --version -acl -sparse -xattr -local"
 )
 WITH_TEXT = words(
     "-name -iname -path -ipath -wholename -iwholename -regex -iregex -regextype -type -xtype -size -mtime -atime -ctime "
     "-mmin -amin -cmin -used -perm -user -uid -group -gid -links -inum -maxdepth -mindepth -printf -fstype -lname "
-    "-ilname -context"
+    "-ilname -context -flags -Bmin -Btime -xattrname"
 )
-WITH_FILE = frozenset({"-newer", "-anewer", "-cnewer", "-samefile"})
-WRITING = frozenset({"-fprint", "-fprint0", "-fls", "-fprintf"})
+WITH_FILE = frozenset({"-newer", "-anewer", "-cnewer", "-mnewer", "-Bnewer", "-samefile"})
+WRITING = frozenset({"-fprint", "-fprint0", "-fls", "-fprintf", "-cpio", "-ncpio"})
 RUNNING = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 ACTING = WRITING | RUNNING | {"-delete", "-files0-from"}
 _GLOBAL = re.compile(r"-[HLPEXdsx]+|-O[0-3]|-D[a-z,]*")
+_REFUSED = frozenset({"-f"})
+"""BSD's find takes `-f` before the starting points only, others don't at all: behind them it ends every find before it looks."""
 _NEWER = re.compile(r"-newer[aBcm][aBcmt]")
 _FOLLOWS = frozenset({"-L", "-H", "-follow"})
 
@@ -102,7 +104,7 @@ class _Expression:
     def _primary(self, word: Argument) -> None:
         text = word.text
         self._call.options += [text] if text.startswith("-") else []
-        if text in ALONE:
+        if text in ALONE or text in _REFUSED:
             return
         if text in WITH_TEXT:
             self._value(word)

@@ -49,7 +49,13 @@ def sed(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
         return
     in_place = [given for given in words.given if "-i" in given.option.names]
     suffixes = [given.value for given in in_place if given.value and given.value.text]
-    if in_place and not suffixes and len(operands) > 1 and operands[0].known and _OLD_SUFFIX.fullmatch(operands[0].text):
+    if (
+        in_place
+        and not suffixes
+        and len(operands) > 1
+        and operands[0].known
+        and _OLD_SUFFIX.fullmatch(operands[0].text)
+    ):
         suffixes = [suffix for suffix in (operands.pop(0),) if suffix.text]
         scripts += [] if scripts or files else operands[:1]
         operands = operands[1:] if suffixes else operands

@@ -18,6 +18,8 @@ _DIALECTS = {"bash": "bash", "sh": "posix", "dash": "posix"}
 _SHELL_SETTINGS = frozenset(
     {"pipefail", "errexit", "nounset", "xtrace", "noglob", "noclobber", "verbose", "posix"}
 )
+_PLAIN_OPTIONS = frozenset({"nocasematch", "nullglob", "failglob", "checkwinsize", "cmdhist", "huponexit"})
+"""Settings of `shopt` that don't change what words, patterns and names of a script mean."""
 
 
 def held(words: Words, call: Call) -> None:
@@ -37,15 +39,21 @@ def env(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     words = read_words(grammar, arguments, call, stops=True)
     held(words, call)
     operands = list(words.operands)
-    while operands and operands[0].known and (match := _ASSIGNMENT.fullmatch(operands[0].text)):
-        operands.pop(0)
-        effect = variable_effect(match.group(1), match.group(2), visible=True)
+    while operands and (match := _assignment(operands[0])):
+        known = operands.pop(0).known
+        effect = variable_effect(match.group(1), match.group(2) if known else None, visible=True)
         if effect:
             call.effects.append(effect)
     if operands:
         call.nest(operands)
     elif not any(given.option.shown in ("--help", "--version") for given in words.given):
         call.effects.append(Effect("reads", "environment variables", "system", ("secret",)))
+
+
+def _assignment(word: Argument) -> re.Match[str] | None:
+    """Whether *word* is surely `NAME=value`, and what is known of it."""
+    text = word.text if word.known or word.wild else word.prefix
+    return None if word.many and not word.wild else _ASSIGNMENT.fullmatch(text)
 
 
 def xargs(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
@@ -141,6 +149,8 @@ def shell(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     held(words, call)
     for given in words.given:
         if "-o" in given.option.names and (given.value is None or given.value.text not in _SHELL_SETTINGS):
+            call.refuse("A setting of the shell that is not described")
+        if "-O" in given.option.names and not (given.value and given.value.text in _PLAIN_OPTIONS):
             call.refuse("A setting of the shell that is not described")
     if any(given.option.shown == "--version" for given in words.given):
         return
