@@ -71,8 +71,10 @@ CHANGES = [
     ("crontab -e", "executes"),
     ("crontab x", "executes"),
     ("crontab", "configures"),
+    ("psql -c 'select 1'", "executes"),
     ("mysql -e 'select 1'", "executes"),
     ("sqlite3 x.db '.shell id'", "executes"),
+    ("redis-cli flushall", "executes"),
 ]
 HELD = [
     "docker run -v /:/host alpine cat /host/etc/shadow",
@@ -95,8 +97,6 @@ HELD = [
     "kubectl apply -k https://example.com/x",
     "kubectl --as=admin get pods",
     "helm install x ./chart --post-renderer /tmp/x",
-    "psql -c 'select 1'",
-    "redis-cli flushall",
     "systemctl edit nginx",
     "systemctl link /tmp/x.service",
     "gh api -X DELETE /repos/x/y",

@@ -273,13 +273,18 @@ def _grammars(
             raise BadGrammar(f"{source}: {outer}{name} is not a table")
         where = f"{source}: {outer}{name}"
         if "like" not in table:
-            found[name] = _grammar(name, table, source, outer)
+            found[name] = _grammar(name, table, source, outer, {**known, **found})
             continue
         _types({k: v for k, v in table.items() if k in _TYPES}, where)
-        model = found.get(table["like"]) or known.get(table["like"])
+        model = _model(table["like"], {**known, **found})
         if model is None or set(table) - _EXTENDS:
             raise BadGrammar(f"{where}: is like one that is not described before it")
-        more = _grammars(table.get("subcommands", {}), source, f"{outer}{name} ", model.subcommands)
+        more = _grammars(
+            table.get("subcommands", {}),
+            source,
+            f"{outer}{name} ",
+            {**known, **found, **model.subcommands},
+        )
         found[name] = replace(
             model,
             name=name,
@@ -292,7 +297,16 @@ def _grammars(
     return found
 
 
-def _grammar(name: str, table: dict[str, Any], source: str, outer: str = "") -> Grammar:
+def _model(path: str, known: dict[str, Grammar]) -> Grammar | None:
+    """The entry that another is `like`: one of those before it at its own level or above, or a subcommand (`docker compose`)."""
+    first, *rest = path.split(" ")
+    model = known.get(first)
+    for name in rest:
+        model = model.subcommands.get(name) if model else None
+    return model
+
+
+def _grammar(name: str, table: dict[str, Any], source: str, outer: str, known: dict[str, Grammar]) -> Grammar:
     where = f"{source}: {outer}{name}"
     unknown = set(table) - _SETTINGS
     if unknown:
@@ -305,7 +319,7 @@ def _grammar(name: str, table: dict[str, Any], source: str, outer: str = "") -> 
         raise BadGrammar(f"{where}: unknown grammar {special}")
     if "can" in table:
         return _by_name(name, table, where)
-    subcommands = _grammars(table.get("subcommands", {}), source, f"{outer}{name} ", {})
+    subcommands = _grammars(table.get("subcommands", {}), source, f"{outer}{name} ", known)
     return Grammar(
         name=name,
         about=table["about"],

@@ -1,0 +1,129 @@
+"""Models of programs that agents use: what only looks, what acts and how, and what must not be understood."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from readers_cases import AROUND
+
+from keyturn.readers import read_shell
+from keyturn.readers.shell.ceiling import ANYTHING
+from keyturn.readers.shell.grammar import BadGrammar, Grammar, load, programs
+from keyturn.readers.shell.wordlist import words
+
+_CASES = tomllib.loads((Path(__file__).parent / "tools.toml").read_text("utf-8"))
+
+USED = words(
+    "git gh npm npx pnpm yarn bun pip pip3 pipx uv uvx poetry python python3 node deno ruby perl php java pytest tox nox "
+    "pre-commit ruff black isort flake8 mypy pyright tsc eslint prettier jest vitest cargo rustc go gofmt make cmake ninja "
+    "mvn gradle gcc docker docker-compose podman kubectl helm terraform aws gcloud az systemctl journalctl service loginctl "
+    "timedatectl hostnamectl localectl resolvectl ss netstat ip ifconfig nmcli ping traceroute dig nslookup host whois curl "
+    "wget ssh scp rsync ps top htop free vmstat iostat lsof pgrep pkill kill killall apt apt-get apt-cache dpkg yum dnf "
+    "rpm brew snap pacman apk psql pg_dump mysql mysqldump sqlite3 redis-cli mongosh jq xmllint column openssl gpg "
+    "ssh-keygen base64 screen tmux mount umount lsblk blkid df du fdisk parted useradd usermod userdel groupadd passwd "
+    "groups getent id hexdump xxd od strings file nm objdump readelf ldd watch parallel timeout nice nohup stdbuf script "
+    "env sudo xargs find grep egrep rg sed awk sort uniq cut tr head tail cat tac wc tee split paste join comm diff cmp patch "
+    "tar gzip gunzip zip unzip bzip2 xz cpio cp mv rm mkdir rmdir touch ln chmod chown chgrp stat readlink realpath mktemp "
+    "dd date uname hostname who w last uptime man less more vim nano crontab at svn tree ls seq shuf sha256sum md5sum cksum "
+    "pv bc dos2unix iconv pr nl fold fmt"
+)
+"""Programs that agents really use; each must have a grammar of its own."""
+
+
+def _described(grammar: Grammar) -> int:
+    """How many options and subcommands an entry describes."""
+    own = len({id(option) for option in grammar.options.values()})
+    return own + sum(1 + _described(each) for each in grammar.subcommands.values())
+
+
+def test_the_programs_that_agents_use_have_a_grammar_of_their_own() -> None:
+    known = programs()
+    assert len(USED) >= 170
+    thin = [
+        name
+        for name in USED
+        if name not in known
+        or known[name].by_name
+        or known[name].special == "any"
+        or not (_described(known[name]) or known[name].special)
+    ]
+    assert not thin
+
+
+def test_a_program_known_by_name_does_not_count_as_described() -> None:
+    """Negative control of the test above."""
+    named = load("[zz]\nabout='x'\ncan='executes'", "x.toml")["zz"]
+    assert named.by_name
+    assert not _described(named)
+
+
+@pytest.mark.parametrize("script", _CASES["looks"])
+def test_what_only_looks_is_understood_and_does_nothing_else(script: str) -> None:
+    reading = read_shell(script, AROUND)
+    assert reading.complete, reading.unread
+    assert {effect.verb for effect in reading.effects} <= {"reads", "connects"}
+
+
+@pytest.mark.parametrize(("verb", "script"), _CASES["acts"])
+def test_what_acts_says_so(verb: str, script: str) -> None:
+    reading = read_shell(script, AROUND)
+    assert verb in {effect.verb for effect in reading.effects}
+
+
+@pytest.mark.parametrize("script", _CASES["held"])
+def test_what_could_do_more_than_is_described_is_not_understood(script: str) -> None:
+    assert not read_shell(script, AROUND).complete
+
+
+def test_text_put_into_a_script_when_it_runs_may_run_anything() -> None:
+    """The names that find finds become code: `executes` in the zone that nothing lets run."""
+    put_in = read_shell("find . -exec sh -c 'cat {}' \\;", AROUND)
+    handed_on = read_shell("find . -exec sh -c 'cat \"$1\"' _ {} \\;", AROUND)
+    assert "executes:unknown" in {effect.key for effect in put_in.effects}
+    assert "executes:unknown" not in {effect.key for effect in handed_on.effects}
+
+
+def test_a_file_to_source_without_a_slash_may_lie_anywhere_along_path() -> None:
+    assert "executes:unknown" in {e.key for e in read_shell(". settings", AROUND).effects}
+    assert "executes:unknown" not in {e.key for e in read_shell(". ./settings", AROUND).effects}
+
+
+def test_one_that_is_like_another_adds_its_own_effects_and_may_name_a_subcommand() -> None:
+    text = """
+[a]
+about = "x"
+[a.subcommands.b]
+about = "y"
+always = ["reads system x"]
+[a.subcommands.c]
+like = "b"
+always = ["deletes system x"]
+[d]
+like = "a b"
+"""
+    known = load(text, "x.toml")
+    assert [e.verb for e in known["a"].subcommands["c"].always] == ["reads", "deletes"]
+    assert [e.verb for e in known["d"].always] == ["reads"]
+    for other in ("a z", "a b z", "z b"):
+        with pytest.raises(BadGrammar, match="not described before"):
+            load(text + f'[e]\nlike = "{other}"', "x.toml")
+
+
+@pytest.mark.parametrize(("value", "complete"), [("no:x", True), ("x", False), ("no:", False), ("$x", False)])
+def test_a_value_is_only_understood_if_the_pattern_matches_all_of_it(value: str, complete: bool) -> None:
+    more = (("x.toml", "[zz]\nabout='x'\noptions='-p NAME  only no:[a-z]+'"),)
+    reading = read_shell(f"zz -p {value}", replace(AROUND, programs=more))
+    known_or_anything = reading.complete and ANYTHING not in {effect.what for effect in reading.effects}
+    assert known_or_anything == complete
+
+
+@pytest.mark.parametrize(
+    ("script", "complete"),
+    [("zz -Dx=y", True), ("zz -debug", True), ("zz -Ex", False), ("zz -D", True), ("zz -Fx", False)],
+)
+def test_a_value_may_be_attached_where_options_have_one_dash(script: str, complete: bool) -> None:
+    text = "[zz]\nabout='x'\nsingle_dash=true\noptions='''-D[NAME]\n-debug\n-F NAME'''"
+    assert read_shell(script, replace(AROUND, programs=(("x.toml", text),))).complete == complete
