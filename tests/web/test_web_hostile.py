@@ -30,7 +30,7 @@ INVISIBLE = re.compile(
 )
 ALLOWED_TAGS = frozenset({
     "html", "head", "meta", "title", "link", "script", "body", "a", "header", "img", "span", "nav", "div", "p", "button", "main",
-    "article", "h1", "h2", "section", "pre", "code", "i", "ol", "ul", "li", "dl", "dt", "dd", "details", "summary", "blockquote",
+    "article", "h1", "h2", "h3", "section", "pre", "code", "i", "ol", "ul", "li", "dl", "dt", "dd", "details", "summary", "blockquote",
     "aside", "label", "input", "strong", "time", "noscript", "kbd", "dialog", "select", "option",
 })  # fmt: skip
 
@@ -109,6 +109,8 @@ def hostile(evil: str) -> RequestView:
         gate=evil,
         assurance=evil,
         cwd=evil,
+        environment={evil: evil},
+        executes={evil: evil},
         ended_why=evil,
     )
 

@@ -365,6 +365,8 @@ def view(number: int = 1, **changes: Any) -> RequestView:
         "gate": "hooks:claude-code@host",
         "assurance": "cooperative",
         "cwd": "/home/olu/shop",
+        "environment": {"PATH": "/home/olu/shop/bin:/usr/bin"},
+        "executes": {"/home/olu/shop/install.sh": "sha256:" + "3f" * 32},
         "opened": now() - 60_000,
         "expires": now() + 25 * 60_000 + number * 1000,
         "entry": 0,

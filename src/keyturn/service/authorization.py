@@ -277,6 +277,8 @@ def _request_fields(
         "agent": who.agent.name,
         "content": to_builtins(action.content),
         "cwd": action.cwd,
+        "environment": action.environment,
+        "executes": action.executes,
         "reading": to_builtins(reading),
         "decision": to_builtins(decision),
         "attribution": to_builtins(who),

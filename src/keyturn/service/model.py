@@ -91,7 +91,8 @@ class RequestView(Struct, frozen=True):
 
     `subject` is `action` or `policy`; `content` the exact content as JSON; `text` the exact bytes to show
     (script, diff, arguments) ; `display` the digest of what is shown, sent back with a decision;
-    `may_decide` is empty when the viewer may approve, else why not; `may_deny` likewise for denying.
+    `may_decide` is empty when the viewer may approve, else why not; `may_deny` likewise for denying. `environment` are
+    variables that change what programs do; `executes` the files that would be run, path → digest. The approval is for both.
     """
 
     id: str
@@ -121,6 +122,8 @@ class RequestView(Struct, frozen=True):
     may_decide: str = ""
     may_deny: str = ""
     seen_before: int = 0
+    environment: dict[str, str] = {}
+    executes: dict[str, str] = {}
 
 
 class SessionView(Struct, frozen=True):

@@ -50,6 +50,8 @@ def document(core: Core, row: Row) -> Row:
         "text": exact_text(row["subject"], content),
         "content": content,
         "cwd": core.full(row["cwd"]),
+        # Requests of older versions have no such fields; what was shown of them stays what it was.
+        **{name: core.full(row[name]) for name in ("environment", "executes") if name in row},
         "reading": core.full(row["reading"]),
         "decision": core.full(row["decision"]),
         "obligations": core.full(row["obligations"]),
@@ -150,6 +152,8 @@ def _view(core: Core, row: Row, viewer: Person | None) -> RequestView:
         gate=row["gate"]["name"],
         assurance=row["gate"]["assurance"],
         cwd=shown["cwd"],
+        environment=shown.get("environment", {}),
+        executes=shown.get("executes", {}),
         opened=row["opened"],
         expires=row["expires"],
         entry=row["entry"],
