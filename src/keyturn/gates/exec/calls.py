@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import struct
 
-from keyturn.gates.exec import kernel
+from keyturn.gates.exec import filter, kernel
 
 _NUMBERS: dict[str, tuple[int | None, int | None, int | None]] = {
     # x86-64, i386, arm64
@@ -44,7 +44,7 @@ _OF_ONE_PROCESS = {
 """Calls whose first argument is a process, 0 for the caller: any process of the same account, Landlock knows nothing of it."""
 _OF_SOME_PROCESSES = {"setpriority": ((141, 97, 140), 0), "ioprio_set": ((251, 289, 30), 1)}
 """Calls that name a kind of target first (the number here is *one process*) and then which, 0 for the caller."""
-_PLACE = {kernel.ARCH_X86_64: 0, kernel.ARCH_I386: 1, kernel.ARCH_AARCH64: 2}
+_PLACE = {filter.ARCH_X86_64: 0, filter.ARCH_I386: 1, filter.ARCH_AARCH64: 2}
 
 NEW_NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET (clone(2)); NEWTIME is only for unshare and clone3."""
@@ -66,7 +66,7 @@ Code = list[tuple[int, int, int, int]]
 def program(*, executable_memory: bool) -> bytes:
     """The seccomp program. Without *executable_memory* a memory file is one that can't be executed, or an error."""
     code: Code = []
-    for arch in kernel.architectures():
+    for arch in filter.architectures():
         part = _part(_PLACE[arch], executable_memory)
         code += [(_LD, 0, 0, _ARCH), (_JEQ, 1, 0, arch), (_JA, 0, 0, len(part)), *part]
     code.append((_RET, 0, 0, _ERRNO | errno.ENOSYS))

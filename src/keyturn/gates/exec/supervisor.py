@@ -3,7 +3,7 @@
 Rules kept here:
 
 - What was decided on is what runs. After the kernel has loaded the program and before its first instruction, words,
-  variables and file are compared with what was read (`tracee.mismatch`); anything else is killed. Plain "continue" would
+  variables and file are compared with what was read (`loaded.mismatch`); anything else is killed. Plain "continue" would
   lose that race against another thread of the caller (seccomp_unotify(2), "NOTES").
 - Whatever goes wrong is a no: memory that can't be read, a file that is missing or too large, a caller that is traced, a
   `decide` that fails. If the supervisor ends, the kernel answers ENOSYS to every exec of the tree.
@@ -22,7 +22,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from keyturn.gates.exec import aimed, kernel, stops, tracee
+from keyturn.gates.exec import aimed, kernel, loaded, stops, tracee
+from keyturn.gates.exec.files import Files, Unreadable
+from keyturn.gates.exec.filter import TABLES, filter_program
 from keyturn.gates.exec.kernel import support
 from keyturn.gates.exec.model import Allow, Deny, Exec, Verdict
 from keyturn.gates.exec.saying import ready, say
@@ -95,7 +97,7 @@ class Supervisor:
         self._decide = decide
         self._verified = not only_continue
         self._killed = killed or (lambda _exec, _why: None)
-        self._files = tracee.Files()
+        self._files = Files()
         self._listeners: dict[int, kernel.Listener] = {}
         self._waiting: dict[tuple[int, int], tracee.Asked] = {}
         self._answers: deque[tuple[tuple[int, int], Verdict]] = deque()
@@ -129,7 +131,7 @@ class Supervisor:
         kernel.adopt_orphans()
         kernel.dumpable(False)  # the tree runs as the same account, and may not read or trace the supervisor
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        program = kernel.filter_program(os.getpid(), os.getpgrp())
+        program = filter_program(os.getpid(), os.getpgrp(), scoped=kernel.landlock_abi() >= 6)
         pid = os.fork()
         if pid == 0:
             become(theirs, program, list(argv), dict(env), cwd, envelope, (stdin, stdout, stderr), terminal)
@@ -210,13 +212,13 @@ class Supervisor:
         if notification is None:
             return
         key = (listener.fd, notification[0])
-        if notification[3] not in kernel.TABLES[notification[4]].execs:
+        if notification[3] not in TABLES[notification[4]].execs:
             ours = aimed.names_supervisor(notification[1], notification[6])
             listener.answer(key[1], errno.EPERM if ours else 0, go_on=not ours)
             return
         try:
             asked = tracee.read(notification, self._files)
-        except tracee.Unreadable as problem:
+        except Unreadable as problem:
             if listener.valid(key[1]):
                 if problem.words:
                     say(notification[1], problem.words)
@@ -302,7 +304,7 @@ class Supervisor:
         if status >> 16 != kernel.EVENT_EXEC:
             kernel.detach(pid)  # the exec failed, and the caller goes on with the kernel's own error
             return
-        why = tracee.mismatch(asked)
+        why = loaded.mismatch(asked)
         if why:
             say(process, f"killed before it began: {why} while it waited")
             os.kill(process, signal.SIGKILL)
