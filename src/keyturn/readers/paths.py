@@ -9,6 +9,8 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
+from msgspec.structs import replace
+
 from keyturn.actions import Effect, Verb
 from keyturn.resources import Surroundings, absolute, inside, path_labels, zone
 
@@ -53,7 +55,7 @@ CONFIGURING_PAIRS = (
 )
 
 
-_SPLITS = re.compile(r"""[\s"'\\](?:/|\.\.)""")
+_SPLITS = re.compile(r"""[\s"'\\](?:/|\.\.)|\\0?57""")
 """A name that programs which split lines into words (xargs) would take for two, the second one leading elsewhere."""
 
 
@@ -76,6 +78,33 @@ def path_effects(verb: Verb, path: str, around: Surroundings, wild: bool = False
     if verb in ("writes", "deletes") and (configures or where == "keyturn"):
         effects.append(Effect("configures", whole, where, labels))
     return effects + led(verb, whole, around)
+
+
+_GOES_ON = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+
+
+def begun_effects(path: str, around: Surroundings) -> list[Effect]:
+    """The effects of writing files whose names begin with *path* and go on in small letters and digits (split(1))."""
+    known = path_effects("writes", path + "aa", around)
+    last = path.rsplit("/", 1)[-1]
+    narrowed = tuple(
+        replace(label, paths=tuple(name for name in label.paths if _may_go_on(last, name)))
+        for label in around.labels
+    )
+    whole, *_ = path_effects("writes", path + "*", replace(around, labels=narrowed), wild=True)
+    labels = tuple(sorted({*whole.labels, *(label for effect in known for label in effect.labels)}))
+    obeyed = any(effect.verb == "configures" for effect in known) or any(
+        may_match(last + "*", name) and _may_go_on(last, name)
+        for name in (*CONFIGURING_NAMES, *CONFIGURING_FOLDERS)
+    )
+    verbs: tuple[Verb, ...] = ("writes", "configures") if obeyed else ("writes",)
+    return [replace(whole, verb=verb, labels=labels) for verb in verbs]
+
+
+def _may_go_on(beginning: str, pattern: str) -> bool:
+    """Whether a name may fit *pattern* that is *beginning* and then small letters and digits only."""
+    literal = set(pattern.rsplit("/", 1)[-1]) - set("*?[]")
+    return literal <= _GOES_ON | set(beginning)
 
 
 def led(verb: Verb, named: str, around: Surroundings) -> list[Effect]:
@@ -339,6 +368,6 @@ def _meet(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
 
 
 __all__ = [
-    "CONFIGURING_FOLDERS", "CONFIGURING_NAMES", "KINDS", "climbing", "fixed_folder", "may_match", "names_meet", "path_effects",
-    "search_labels", "sure", "unknown_path",
+    "CONFIGURING_FOLDERS", "CONFIGURING_NAMES", "KINDS", "begun_effects", "climbing", "fixed_folder", "may_match", "names_meet",
+    "path_effects", "search_labels", "sure", "unknown_path",
 ]  # fmt: skip

@@ -63,6 +63,7 @@ SPECIAL = words(
     cd
     chmod
     crontab
+    csplit
     date
     dd
     echo
@@ -81,6 +82,7 @@ SPECIAL = words(
     set
     sh
     source
+    split
     ssh
     sudo
     tar

@@ -14,11 +14,11 @@ import re
 
 _NAME = re.compile(r"(\$\{?[#!]?)?([A-Za-z_][A-Za-z0-9_]*)")
 _SETS_ANY = re.compile(
-    r"\b(?:eval|source)\b|(?:^|[\s;&|(])\.\s"
+    r"\b(?:eval|source)\b|(?:^|[\n\r;&|(]|(?<!\bfind)(?<!\bdu)(?<!\bls)[ \t\f\v])\.\s"
     r"|\b(?:read|export|declare|typeset|local|readonly|mapfile|readarray|getopts|unset|let)\b[^;&|\n]*[$`*?{\[]"
     r"|-v\s*[\"']?[$`{]"
 )
-"""Commands that may set a variable whose name is made at run time."""
+"""Commands that may set a variable whose name is made at run time. In `find . -type f` the dot is the folder."""
 _SETS_POSITIONAL = re.compile(r"\b(?:set|shift|function|getopts)\b|\(\s*\)")
 _SETS_DEFAULT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
 SET_UNNAMED = (

@@ -18,7 +18,8 @@ from keyturn.readers.shell.wordlist import words
 
 _GREP = words(
     "--invert-match --ignore-case --extended-regexp --basic-regexp --fixed-strings --perl-regexp --word-regexp "
-    "--line-regexp --regexp --max-count --null-data --no-messages --text --color --colour --line-buffered"
+    "--line-regexp --regexp --max-count --null-data --no-messages --text --color --colour --line-buffered --null "
+    "--no-filename"
 )
 FILTERS = {
     "grep": _GREP,
@@ -32,6 +33,8 @@ FILTERS = {
     "uniq": words("--zero-terminated --ignore-case --repeated --unique"),
     "tac": words(""),
     "cat": words(""),
+    "tee": words("--append --ignore-interrupts --output-error -p"),
+    "shuf": words("--zero-terminated --head-count"),
 }
 """Programs that pass on whole lines, with the options under which they do."""
 

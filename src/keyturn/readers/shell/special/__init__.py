@@ -28,6 +28,7 @@ from keyturn.readers.shell.special.interpreters import perl
 from keyturn.readers.shell.special.remote import rsync, scp, ssh
 from keyturn.readers.shell.special.schedules import crontab
 from keyturn.readers.shell.special.sed import sed
+from keyturn.readers.shell.special.splitting import csplit, split
 from keyturn.readers.shell.special.tar import tar
 from keyturn.readers.shell.special.wrappers import any_words, env, shell, sudo, watch, xargs
 from keyturn.readers.shell.special.zip import zip_files
@@ -39,6 +40,7 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "cd": cd,
     "chmod": chmod,
     "crontab": crontab,
+    "csplit": csplit,
     "date": date,
     "dd": dd,
     "echo": echo,
@@ -57,6 +59,7 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "set": set_options,
     "sh": shell,
     "source": source,
+    "split": split,
     "ssh": ssh,
     "sudo": sudo,
     "tar": tar,

@@ -165,6 +165,8 @@ def ps(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
 
 def kill(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     """kill(1): an optional signal, then processes."""
+    if len(arguments) > 1 and arguments[0].known and arguments[0].text in ("-0", "-s0"):
+        return  # signal 0 only asks whether the process is there (kill(2))
     if arguments and arguments[0].known and _SIGNAL.fullmatch(arguments[0].text):
         call.options.append(arguments[0].text)
         arguments = arguments[1:]

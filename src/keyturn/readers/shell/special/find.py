@@ -63,7 +63,7 @@ def may_act(argument: Argument) -> bool:
     """
     if argument.known:
         return argument.text in ACTING
-    if argument.inherited and not argument.prefix:
+    if argument.inherited and not argument.prefix.startswith("-"):
         return False
     if argument.wild:
         return any(names_meet(argument.text, action) for action in ACTING)

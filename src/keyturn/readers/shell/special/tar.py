@@ -143,7 +143,7 @@ def _lists(words: Words, names: set[str], call: Call) -> list[Argument]:
     exact = bool(names & {"--null", "--verbatim-files-from"})
     for file in _values(words, "-T"):
         lines = call.scene.lines if file.known and file.text == "-" else None
-        if lines is None or not exact:
+        if lines is None:
             found.append(Argument("files that a list names", file.span, known=False))
         if (lines is None or any(line.may_be_option for line in lines)) and not exact:
             anything(call)
