@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from readers_cases import AROUND
 
 from keyturn.actions import Reading, Shell
@@ -19,7 +20,7 @@ def _rows(kind: str) -> list[str | list[str]]:
 
 
 def _read(command: str) -> Reading:
-    return read_afresh(Shell(command), AROUND)
+    return read_afresh(Shell(command), replace(AROUND, fresh=True))
 
 
 def _shown(command: str) -> set[str]:
