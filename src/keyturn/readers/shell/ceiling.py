@@ -63,6 +63,7 @@ _OPTIONS: dict[str, tuple[Verb, ...]] = {
     "connects": ("connects",),
     "uploads": ("reads",),
     "executes": ("executes",),
+    "lists": ("reads",),
     "script": ("executes",),
     "code": ("reads", "executes"),
     "dispatches": ("executes",),
