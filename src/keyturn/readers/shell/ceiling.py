@@ -30,6 +30,7 @@ _OPERANDS: dict[str, tuple[Verb, ...]] = {
     "rest": (),
     "reads": ("reads",),
     "writes": ("writes",),
+    "edits": ("reads", "writes"),
     "deletes": ("deletes",),
     "moves": ("deletes",),
     "into": ("writes",),

@@ -305,6 +305,9 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
         read_file(operand, call)
     elif kind in ("writes", "deletes"):
         call.path("writes" if kind == "writes" else "deletes", operand)
+    elif kind == "edits":
+        call.path("reads", operand)
+        call.path("writes", operand)
     elif kind == "moves":
         call.path("deletes", operand)
     elif kind == "into":
