@@ -78,6 +78,18 @@ class KeyturnServer:
         assert len(found) == 1, found
         return found[0]
 
+    def waiting_after(self, earlier: dict[str, Any]) -> dict[str, Any]:
+        """The next request that waits once *earlier* was decided."""
+        found: list[dict[str, Any]] = []
+
+        def there() -> bool:
+            waiting = self.of("erin").get("/v1/requests?only=waiting")
+            found[:] = [one for one in waiting if one["id"] != earlier["id"]]
+            return bool(found)
+
+        self._until(there)
+        return found[0]
+
     def approve(self, request: dict[str, Any]) -> None:
         """Erin approves what she was shown."""
         self._decide("approve", request, "looks right")

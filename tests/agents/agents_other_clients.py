@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -123,7 +124,8 @@ class RunAgent(Agent):
     @property
     def environment(self) -> dict[str, str]:
         """The client's, and where Keyturn's home is."""
-        return {**super().environment, "KEYTURN_HOME": self.keyturn_home}
+        source = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+        return {**super().environment, **source, "KEYTURN_HOME": self.keyturn_home}
 
     def command(self, prompt: str) -> list[str]:
         """`keyturn run … -- CLIENT`."""
@@ -136,5 +138,5 @@ class RunAgent(Agent):
 
 def summary(said: str) -> dict[str, Any]:
     """The last JSON line that `keyturn run --json` printed."""
-    lines = [line for line in said.splitlines() if line.startswith('{"session"')]
-    return json.loads(lines[-1])  # type: ignore[no-any-return]
+    _, start, rest = said.rpartition('{"session"')
+    return json.loads(start + rest.splitlines()[0])  # type: ignore[no-any-return]

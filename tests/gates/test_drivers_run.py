@@ -74,7 +74,9 @@ def test_a_child_that_is_killed_is_told_as_a_shell_tells_it(home: Path, tmp_path
 
 
 def test_the_wiring_is_there_while_the_child_runs_and_gone_afterwards(home: Path, tmp_path: Path) -> None:
-    body = 'test "$1" = --settings && cat "$2" > seen.json && echo "$2" > where && echo "$KEYTURN_SESSION" > session\n'
+    # With builtins only: policy refuses the agent's own programs to read what lies in Keyturn's home.
+    read = 'while IFS= read -r line; do printf "%s\\n" "$line"; done < "$2" > seen.json'
+    body = f'test "$1" = --settings && {read} && echo "$2" > where && echo "$KEYTURN_SESSION" > session\n'
     environment_free = client(tmp_path, "claude", f"cd {tmp_path}\n{body}")
     assert ran(home, "--", environment_free).returncode == 0
     assert "PreToolUse" in json.loads((tmp_path / "seen.json").read_text())["hooks"]

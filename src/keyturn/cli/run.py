@@ -24,6 +24,11 @@ CLIENTS = ("auto", "claude-code", "codex", "gemini", "copilot", "opencode", "non
     "--prompt", metavar="TEXT", help="The instruction. With it, Keyturn drives the client where it can."
 )
 @click.option(
+    "--no-exec-gate",
+    is_flag=True,
+    help="A known client is asked about by its hooks only: what its commands start is not seen.",
+)
+@click.option(
     "--socket", "socket_path", metavar="PATH", help="The gates' socket (default: HOME/run/gate.sock)."
 )
 @home_option
@@ -35,6 +40,7 @@ def run(
     client: str,
     agent: str,
     prompt: str | None,
+    no_exec_gate: bool,
     socket_path: str | None,
     home_path: str | None,
     as_json: bool,
@@ -43,8 +49,9 @@ def run(
     """Run a command with its gates wired and a session around it.
 
     With --prompt, codex, gemini, copilot and opencode are driven over a protocol in which no answer is a no.
-    Without it a known client is an ordinary child, its hooks wired for this run. Any other command, and every program
-    that it starts, is asked for before it starts; with --agent the command itself is not. The child's exit code is
+    Without it a known client has its hooks wired for this run, and every program that it starts is asked for, unless its
+    hook allowed it. Any other command, and every program that it starts, is asked for before it starts; with --agent the
+    command itself is not. The child's exit code is
     passed on; 240 something failed, 241 usage, 243 refused by policy or no gate can be wired, 244 denied by a person,
     245 nobody approved in time, 249 the server is unreachable (nothing was started).
     """
@@ -58,6 +65,7 @@ def run(
         as_json=as_json,
         command=command,
         agent=agent,
+        exec_gate=not no_exec_gate,
     )
     code = running(wanted)
     if code != ExitCode.DONE:

@@ -8,6 +8,7 @@ import secrets
 import socket
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,16 @@ from keyturn.gates.drivers.opencode_server import OpencodeServer
 from keyturn.gates.drivers.process import ENDING, FORWARDED, Child
 from keyturn.gates.drivers.session import DrivenSession
 from keyturn.gates.drivers.transport import OpencodeTransport, StdioTransport
+from keyturn.gates.exec.hooked import Hooks
 from keyturn.gates.hooks import install
 from keyturn.gates.hooks.dialects import dialect_of
-from keyturn.gates.hooks.wiring import CLIENT_FILE, Wire
+from keyturn.gates.hooks.wiring import CLIENT_FILE, Scope, Wire
 from keyturn.home import Home
 
 SESSION_VARIABLE = "KEYTURN_SESSION"
 """In the agent's environment: the session that a nested `keyturn run` names as its parent."""
+
+_SCOPES: tuple[Scope, ...] = ("managed", "user", "project")
 
 SERVE_SECONDS = 60.0
 """How long an opencode server may take to listen."""
@@ -73,6 +77,7 @@ class Wanted(Struct, frozen=True):
     as_json: bool
     command: tuple[str, ...]
     agent: str = ""
+    exec_gate: bool = True
 
 
 class Summary(Struct):
@@ -107,14 +112,38 @@ def running(wanted: Wanted) -> int:
     with ExitStack() as stack:
         plan = _plan(name, wanted, home, gates, stack)
         launch.write(plan)
-        summary = asyncio.run(_Run(name, wanted, gates, plan).go())
+        summary = _gated(name, wanted, home, gates, plan) or asyncio.run(_Run(name, wanted, gates, plan).go())
     if wanted.as_json:
         click.echo(msgspec.json.encode(summary).decode())
     return summary.exit_code
 
 
+def _gated(name: str, wanted: Wanted, home: Home, gates: Path, plan: launch.Launch) -> Any:
+    """What came of it under the exec gate; None where that is not to be or can't be, which is said."""
+    from keyturn.cli.running_exec import ClientRun, running_client, ungated
+
+    if plan.mode == "driven":
+        return None
+    why = (
+        ungated(name) if wanted.exec_gate else "It runs without the exec gate, so only its hooks ask Keyturn."
+    )
+    if why:
+        click.echo(f"keyturn: {why}", err=True)
+        return None
+    wire = plan.wire or _installed_wire(name, home)
+    hooks = Hooks.of(name, wire) if wire is not None else None
+    environment = changed_environment(os.environ, plan.environment)
+    return running_client(wanted, home, gates, ClientRun(name, plan.mode, plan.argv, environment, hooks))
+
+
+def changed_environment(before: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """*before* with *changes*: None removes."""
+    kept = {name: value for name, value in before.items() if name not in changes}
+    return {**kept, **{name: value for name, value in changes.items() if value is not None}}
+
+
 def _plan(name: str, wanted: Wanted, home: Home, gates: Path, stack: ExitStack) -> launch.Launch:
-    installed = _installed(name, home)
+    installed = _installed_wire(name, home) is not None
     drives = wanted.prompt is not None and name in launch.PROTOCOLS
     if name in launch.ASKS_TWICE and installed:
         drives = False
@@ -126,7 +155,7 @@ def _plan(name: str, wanted: Wanted, home: Home, gates: Path, stack: ExitStack) 
         return launch.Launch("installed", argv)
     folder = _folder(home, stack)
     wire = Wire(_interpreter(), _script(folder), str(gates))
-    return launch.hooked(name, argv, folder, wire, os.environ)
+    return msgspec.structs.replace(launch.hooked(name, argv, folder, wire, os.environ), wire=wire)
 
 
 def _folder(home: Home, stack: ExitStack) -> str:
@@ -140,17 +169,17 @@ def _folder(home: Home, stack: ExitStack) -> str:
         ) from error
 
 
-def _installed(name: str, home: Home) -> bool:
-    """Whether the client's hooks are installed for this user, this folder or everybody, as they were written."""
+def _installed_wire(name: str, home: Home) -> Wire | None:
+    """What the client's installed hooks run, for this user, this folder or everybody, if they are as they were written."""
     place = install.Place(str(Path.home()), str(Path.cwd()), str(home.root))
-    for scope in ("managed", "user", "project"):
+    for scope in _SCOPES:
         try:
             found = install.status(name, scope, place)
+            if found.installed and not found.changed and not found.left:
+                return install.wire_of(name, scope, place)
         except KeyturnError:
             continue  # a home that is another account's: what it installed can't be told from here
-        if found.installed and not found.changed and not found.left:
-            return True
-    return False
+    return None
 
 
 def _interpreter() -> str:
@@ -301,13 +330,10 @@ class _Run:
         return transport
 
     async def _start(self, *, terminal: bool) -> Child:
-        environment = {**os.environ, SESSION_VARIABLE: self._summary.session}
+        environment = changed_environment(
+            {**os.environ, SESSION_VARIABLE: self._summary.session}, self._plan.environment
+        )
         environment.pop("KEYTURN_TOKEN_FILE", None)  # a person's token is nothing for an agent
-        for name, value in self._plan.environment.items():
-            if value is None:
-                environment.pop(name, None)
-            else:
-                environment[name] = value
         if self._name == "opencode" and not terminal:
             self._password = secrets.token_urlsafe(24)
             environment["OPENCODE_SERVER_PASSWORD"] = self._password

@@ -20,6 +20,8 @@ from keyturn.cli.running import SESSION_VARIABLE, NoProgram, NotStarted, Wanted
 from keyturn.gates.connection import Unreachable
 from keyturn.gates.drivers.launch import NoGate
 from keyturn.gates.drivers.process import FORWARDED, Child
+from keyturn.gates.exec.clients import client_of
+from keyturn.gates.exec.hooked import Hooks
 from keyturn.gates.exec.recording import recording_path
 from keyturn.gates.exec.screen import Screen, on_a_terminal
 from keyturn.gates.exec.session import Command, ExecSession, agent_environment
@@ -32,6 +34,14 @@ from keyturn.home import Home
 UNGATED = (
     "Programs can't be stopped here as they start ({why}), so only those that PATH finds ask Keyturn: level "
     "cooperative. One that is started by its whole path is not seen."
+)
+
+
+UNGATED_CLIENT = (
+    "Programs can't be stopped here as they start ({why}), so only its hooks ask Keyturn: level cooperative."
+)
+UNLISTED_CLIENT = (
+    "What {client} starts to live is not described here, so only its hooks ask Keyturn: level cooperative."
 )
 
 
@@ -48,6 +58,33 @@ class Summary(Struct):
     allowed: int = 0
     approved: int = 0
     refused: int = 0
+    own: int = 0
+    begun: int = 0
+
+
+class ClientRun(Struct, frozen=True):
+    """A known client with its hooks wired: its name, how they were wired, what to start, and what they start."""
+
+    name: str
+    mode: str
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    hooks: Hooks | None
+
+
+def ungated(client: str) -> str:
+    """Why *client* can't be run under the exec gate here, in words; empty when it can."""
+    offered = support()
+    if client_of(client) is None:
+        return UNLISTED_CLIENT.format(client=client)
+    if offered.user_notification and offered.verified:
+        return ""
+    return UNGATED_CLIENT.format(why="; ".join(offered.why) or "the kernel refuses")
+
+
+def running_client(wanted: Wanted, home: Home, gates: Path, client: ClientRun) -> Summary:
+    """Run a known client under the exec gate. Raises `NotStarted`, `NoProgram`."""
+    return asyncio.run(_Run(wanted, home, gates, client).go())
 
 
 def running_exec(wanted: Wanted) -> int:
@@ -63,24 +100,28 @@ def running_exec(wanted: Wanted) -> int:
 class _Run:
     """One run, from the session's opening to its closing."""
 
-    def __init__(self, wanted: Wanted, home: Home, gates: Path) -> None:
+    def __init__(self, wanted: Wanted, home: Home, gates: Path, client: ClientRun | None = None) -> None:
         self._wanted = wanted
+        self._client = client
         self._home = home
         parent = os.environ.get(SESSION_VARIABLE)
         self._command = Command(
-            argv=wanted.command,
-            environment=dict(os.environ),
+            argv=client.argv if client else wanted.command,
+            environment=client.environment if client else dict(os.environ),
             cwd=os.path.realpath(Path.cwd()),
             agent=wanted.agent,
             parents=(parent,) if parent else (),
+            client=client.name if client else "",
+            hooks=client.hooks if client else None,
         )
         self._offered = offered = support()
         self._verifies = offered.user_notification and offered.verified
         how = "seccomp" if self._verifies else "shims"
+        how = f"{client.mode}+{how}" if client else how
         self._session = ExecSession(gates, self._command, self._note, how=how)
         self._screen: Screen | None = None
         self._signal: Callable[[int], None] | None = None
-        self._summary = Summary("", "exec", "shims")
+        self._summary = Summary("", client.name if client else "exec", client.mode if client else "shims")
 
     async def go(self) -> Summary:
         """Run the command inside its session."""
@@ -90,6 +131,8 @@ class _Run:
         except Unreachable as error:
             raise NotStarted(error.happened) from error
         self._summary.session = view.id
+        if self._client is not None and self._wanted.prompt is not None:
+            await self._session.instruct(self._wanted.prompt)
         for number in FORWARDED:
             loop.add_signal_handler(number, self._signalled, number)
         code: int | None = None
@@ -108,7 +151,8 @@ class _Run:
         return self._summary
 
     async def _supervised(self, environment: dict[str, str]) -> int:
-        self._summary.mode = "supervised"
+        if self._client is None:
+            self._summary.mode = "supervised"
         decisions = self._session.decisions
         program = self._program(environment)
         supervisor = Supervisor(decisions.decide, killed=decisions.killed)

@@ -87,12 +87,16 @@ class HooksMissing(KeyturnError):
 
 
 class Launch(Struct, frozen=True):
-    """What to start: words, changes of the environment (None removes), and files to write first (path → bytes)."""
+    """What to start: words, changes of the environment (None removes), and files to write first (path → bytes).
+
+    `wire`: what the run's own hooks start, None where they are installed or none are needed.
+    """
 
     mode: Mode
     argv: tuple[str, ...]
     environment: dict[str, str | None] = {}
     files: dict[str, bytes] = {}
+    wire: Wire | None = None
 
 
 def client_of(command: Sequence[str]) -> str | None:

@@ -17,7 +17,6 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -31,6 +30,8 @@ from keyturn.gates.connection import RemoteService, Unreachable
 from keyturn.gates.exec import scope as scopes
 from keyturn.gates.exec.model import Allow, Deny, Exec, Verdict
 from keyturn.gates.exec.proposals import proposal, spoken, started
+from keyturn.gates.exec.tree import born
+from keyturn.gates.exec.wired import Wired
 from keyturn.gates.hooks import speech
 from keyturn.gates.hooks.contents import Looked, looked_into
 from keyturn.resources import Surroundings
@@ -67,6 +68,8 @@ class Setting(Struct, frozen=True):
     uid: int
     agent: bool = False
     """The first program is an agent that a person starts: it is not asked for, and everything that it starts is."""
+    wired: Wired | None = None
+    """The agent is a known client whose hooks ask Keyturn, too: what they allowed is not asked for again."""
 
 
 class Counts(Struct):
@@ -77,6 +80,8 @@ class Counts(Struct):
     allowed: int = 0
     approved: int = 0
     refused: int = 0
+    own: int = 0
+    begun: int = 0
 
 
 class _Remembered(Struct, frozen=True):
@@ -115,6 +120,7 @@ class Decisions:
         self._denied: dict[int, tuple[bytes, str]] = {}
         self._first: int | None = None
         self._first_script = ""
+        self._begun: list[str] = []
         self.counts = Counts()
         self.first: Outcome | None = None
         self.not_started: Ended | None = None
@@ -144,14 +150,32 @@ class Decisions:
             above = self._scope_of(seen)
         if first and self._setting.agent:
             self._first_script = seen.script.path if seen.script else ""
-            self._open(seen, scopes.Scope(environment=_environment(seen)))
+            self._agent_starts(seen)
             return Allow()
-        if self._agents_own_interpreter(seen):
+        wired = self._setting.wired
+        if self._agents_own_interpreter(seen) if wired is None else wired.interpreter(seen):
             return Allow()
-        if above is not None and above.predicts(started(seen)):
+        if wired is not None and wired.owns(seen, self._commanded):
+            self.counts.own += 1
+            return Allow()
+        if above is not None and above.predicts(started(seen) if wired is None else wired.started(seen)):
             self.counts.predicted += 1
             return Allow()
+        if wired is not None and wired.command(seen, self._commanded) is not None:
+            return None  # whether its hook allowed it is asked first, whatever is remembered
         return self._from_memory(seen, above)
+
+    def _agent_starts(self, seen: Exec) -> None:
+        if self._setting.wired is not None:
+            self._setting.wired.first(seen)
+        else:
+            self._open(seen, scopes.Scope(environment=_environment(seen)))
+
+    def _commanded(self, pid: int) -> bool:
+        """Whether process *pid* runs a command that was decided on."""
+        with self._lock:
+            found = self._scopes.get(pid)
+        return found is not None and bool(found[0]) and found[0] == born(pid)
 
     def _agents_own_interpreter(self, seen: Exec) -> bool:
         """Whether `env`, from an agent's first line, goes on to the interpreter of the very script that was started."""
@@ -218,7 +242,35 @@ class Decisions:
                 self.not_started = Ended(verdict.words, state)
         answer(verdict)
 
+    async def _allowed_by_hook(self, seen: Exec, wired: Wired) -> bool:
+        """Whether *seen* is a command that the client's hook allowed and that was not started yet; then it is begun."""
+        command = wired.command(seen, self._commanded)
+        if command is None:
+            return False
+        setting = self._setting
+        action = Action(
+            content=Shell(command.script, command.dialect),
+            attribution=setting.attribution,
+            gate=setting.gate,
+            session=setting.session,
+            cwd=seen.cwd,
+        )
+        around = replace(setting.around, cwd=seen.cwd, fresh=wired.client.fresh_shell)
+        looked = await asyncio.to_thread(looked_into, action, around, setting.uid)
+        executes = looked.action.executes
+        begun = await self._service.begin(
+            setting.session, setting.gate.name, command.script, command.dialect, seen.cwd, executes
+        )
+        if begun is None:
+            return False
+        self._open(seen, scopes.opened(begun.action, begun.reading, seen.cwd, executes, seen.environment))
+        self._begun.append(begun.action)
+        self.counts.begun += 1
+        return True
+
     async def _asked(self, seen: Exec) -> Verdict:
+        if self._setting.wired is not None and await self._allowed_by_hook(seen, self._setting.wired):
+            return Allow()
         action = self._proposal(seen)
         with self._lock:
             above = self._scope_of(seen)
@@ -311,6 +363,8 @@ class Decisions:
             await self._delivered(_receipt(self.first, outcome, code))
         for tgid in list(self._unreported):
             self._report(tgid)
+        for action in self._begun:  # where the hook reported it, that stands
+            await self._delivered(Receipt(action, None, "unknown", note=STARTED))
         await asyncio.gather(*self._asking, return_exceptions=True)
 
     def _started(self, seen: Exec, outcome: Outcome) -> None:
@@ -340,7 +394,9 @@ class Decisions:
 
     def _proposal(self, seen: Exec) -> Action:
         s = self._setting
-        return proposal(seen, s.baseline, s.attribution, s.gate, s.session)
+        return proposal(
+            seen, s.baseline if s.wired is None else s.wired.baseline(seen), s.attribution, s.gate, s.session
+        )
 
     def _looked(self, action: Action) -> Looked:
         """*action* with the files that it would run, and links, as they are now; what the kernel runs is there already."""
@@ -355,17 +411,17 @@ class Decisions:
         self._remembered[_key(looked, above)] = _Remembered(policy, new)
 
     def _open(self, seen: Exec, new: scopes.Scope) -> None:
-        born = _born(seen.tgid)
+        since = born(seen.tgid)
         with self._lock:
-            self._scopes[seen.tgid] = (born, new)
+            self._scopes[seen.tgid] = (since, new)
             if len(self._scopes) > REMEMBERED:
-                self._scopes = {pid: kept for pid, kept in self._scopes.items() if _born(pid) == kept[0]}
+                self._scopes = {pid: kept for pid, kept in self._scopes.items() if born(pid) == kept[0]}
 
     def _scope_of(self, seen: Exec) -> scopes.Scope | None:
         """The scope of the process, or of the nearest one above that has one. A process id that was used again has none."""
         for pid in (seen.tgid, *seen.ancestors):
             found = self._scopes.get(pid)
-            if found is not None and found[0] and found[0] == _born(pid):
+            if found is not None and found[0] and found[0] == born(pid):
                 return found[1]
         return None
 
@@ -422,15 +478,6 @@ def _receipt(outcome: Outcome, ended: str, code: int | None, note: str = "") -> 
         },
         Receipt,
     )
-
-
-def _born(pid: int) -> str:
-    """When process *pid* was started (proc(5), field 22 of stat), empty when there is none: ids are used again."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-        return stat.rpartition(b")")[2].split()[19].decode()
-    except (OSError, IndexError):
-        return ""
 
 
 __all__ = ["Counts", "Decisions", "Ended", "Line", "Setting"]

@@ -10,14 +10,20 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from keyturn.actions import Agent, Attribution, Gate, Human
+from keyturn.actions import Agent, Attribution, Gate, Human, Text
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates.connection import Connection, RemoteService
 from keyturn.gates.exec import killswitch
+from keyturn.gates.exec.clients import client_of
 from keyturn.gates.exec.decisions import Counts, Decisions, Setting
+from keyturn.gates.exec.hooked import Hooks
 from keyturn.gates.exec.standing import StandingLine
+from keyturn.gates.exec.tree import born
+from keyturn.gates.exec.wired import Around, Wired
 from keyturn.gates.hooks import places
 from keyturn.gates.hooks.authorization import wiring
+from keyturn.gates.hooks.definition import definition
+from keyturn.gates.hooks.dialects import dialect_of
 from keyturn.gates.protocol import Recorded
 from keyturn.resources import Surroundings
 from keyturn.service.model import SessionView
@@ -32,13 +38,18 @@ _CODES = {
 
 
 class Command(Struct, frozen=True):
-    """What is to be run. `agent`: the name of the agent that it is, empty for a command that is asked for itself."""
+    """What is to be run. `agent`: the name of the agent that it is, empty for a command that is asked for itself.
+
+    `client`: the known client that it is, whose hooks ask Keyturn, too, by what is in `hooks`.
+    """
 
     argv: tuple[str, ...]
     environment: dict[str, str]
     cwd: str
     agent: str = ""
     parents: tuple[str, ...] = ()
+    client: str = ""
+    hooks: Hooks | None = None
 
 
 class ExecSession:
@@ -53,25 +64,28 @@ class ExecSession:
         self._connection = Connection(gates)
         self._line = StandingLine(gates)
         self._service = RemoteService(self._connection)
-        self._gate = Gate(f"exec@{socket.gethostname()}", "cooperative", how)
+        name = f"run:{command.client}" if command.client else "exec"
+        self._gate = Gate(f"{name}@{socket.gethostname()}", "cooperative", how)
         self._view: SessionView | None = None
         self._decisions: Decisions | None = None
 
     async def open(self) -> SessionView:
         """Open the session. Raises `Unreachable`: then nothing may be started."""
         command = self._command
-        agent = Agent(command.agent or os.path.basename(command.argv[0]), "exec")
+        agent = Agent(
+            command.client or command.agent or os.path.basename(command.argv[0]), command.client or "exec"
+        )
+        uid, home = os.getuid(), os.path.realpath(Path.home())
+        place = places.Place(home, places.workspace(command.cwd, home))
         self._view = view = await self._service.open_session(
             agent=agent,
             human=None,
             gate=self._gate,
             cwd=command.cwd,
             parents=command.parents,
+            definition=await asyncio.to_thread(self._definition, place, uid),
             pid=os.getpid(),
         )
-        uid = os.getuid()
-        home = os.path.realpath(Path.home())
-        place = places.Place(home, places.workspace(command.cwd, home))
         human = Human(view.human, "os-uid", uid) if view.human else None
         setting = Setting(
             session=view.id,
@@ -80,12 +94,31 @@ class ExecSession:
             around=Surroundings(workspace=place.workspace, home=home, protected=wiring(place)),
             baseline=dict(command.environment),
             uid=uid,
-            agent=bool(command.agent),
+            agent=bool(command.agent or command.client),
+            wired=self._wired(home, uid),
         )
         self._decisions = Decisions(
             self._service, self._line, asyncio.get_running_loop(), setting, self._tell
         )
         return view
+
+    def _definition(self, place: places.Place, uid: int) -> str | None:
+        if not self._command.client:
+            return None
+        return definition(dialect_of(self._command.client), place.workspace, place.home, uid)
+
+    def _wired(self, home: str, uid: int) -> Wired | None:
+        command = self._command
+        client = client_of(command.client) if command.client else None
+        if client is None:
+            return None
+        temporary = command.environment.get("TMPDIR", "").rstrip("/") or "/tmp"  # noqa: S108
+        return Wired(client, Around(home, temporary, dict(command.environment), uid, command.hooks), born)
+
+    async def instruct(self, prompt: str) -> None:
+        """Record the instruction that the client is about to get."""
+        if self._view is not None:
+            await self._service.instruct(self._view.id, Text(prompt, "run:--prompt"))
 
     async def stopped(self) -> str:
         """Wait until somebody stops the session: who and why, in words. Never returns while it is open."""

@@ -22,11 +22,7 @@ def test(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
             return
         words.pop()
     if any(word.many for word in words):
-        if any(word.may_bring_options or (word.wild and not word.inherited) for word in words):
-            anything(call)  # one of the words may turn out to be `-v`, which evaluates a subscript
-        for word in words:
-            if not word.known and not (word.wild and word.inherited):
-                call.path("reads", word)
+        anything(call)
         return
     part: list[Argument] = []
     for word in words:
