@@ -21,13 +21,13 @@ def _fuzzed(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The harness in a process of its own, which it ends itself; coverage of the outer run stays out of it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     return subprocess.run(
-        [sys.executable, str(HARNESS), "60", "--corpus", str(folder / "scripts"), *words],
-        env=kept, capture_output=True, text=True, errors="replace", check=False, timeout=140,
+        [sys.executable, str(HARNESS), "90", "--corpus", str(folder / "scripts"), *words],
+        env=kept, capture_output=True, text=True, errors="replace", check=False, timeout=145,
     )  # fmt: skip
 
 
 def test_no_input_that_coverage_leads_to_breaks_a_promise(tmp_path: Path) -> None:
-    done = _fuzzed(tmp_path, "--runs", "1800")
+    done = _fuzzed(tmp_path, "--runs", "1200")
     assert done.returncode == 0, done.stderr[-2_000:]
     assert "Done" in done.stderr
 

@@ -87,6 +87,15 @@ def test_no_grave_effect_and_no_label_is_hidden(steps: list[Step]) -> None:
     assert len(words) <= 1_000
 
 
+def test_a_hundred_grave_effects_in_every_place_are_counted_and_none_is_lost() -> None:
+    zones = ("workspace", "temporary", "system", "home", "outside", "network", "unknown")
+    marks = ((), ("secret",), ("production", "secret"))
+    many = [Effect(v, f"/{v}/{z}/{len(m)}", z, m) for v in _SAID for z in zones for m in marks]
+    words = told(*many)
+    assert len(words) <= 1_000
+    assert all(said in words for said in (*_SAID.values(), "21 things in 7 kinds of places", "production"))
+
+
 def test_names_go_before_verbs_when_it_gets_long() -> None:
     """Negative control: cutting at a length would lose what is sent."""
     many = [

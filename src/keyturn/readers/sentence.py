@@ -82,8 +82,10 @@ def sentence(steps: tuple[Step, ...], unread: tuple[Unread, ...]) -> str:
             return whole
     grave = " ".join([*first, *(piece.text for piece in pieces if piece.grave)])
     rest = " ".join(piece.text for piece in pieces if not piece.grave)
+    if len(grave) > _LONGEST - 2:
+        return " ".join([*first, *_counted(steps)])
     if len(grave) >= MAX_SENTENCE:
-        return _short(f"{grave} …" if rest else grave, _LONGEST)
+        return f"{grave} …" if rest else grave
     return _short(f"{grave} {rest}".strip(), MAX_SENTENCE)
 
 
@@ -113,6 +115,19 @@ def _pieces(steps: tuple[Step, ...], names: int, length: int) -> list[_Piece]:
         if verb == "sends":
             pieces += [_Piece(_sends(one, names, length) + ".", True) for one in waiting]
     return sorted(pieces, key=lambda piece: not piece.grave)
+
+
+def _counted(steps: tuple[Step, ...]) -> list[str]:
+    """One sentence a verb, with how many things in how many kinds of places: what no number of effects makes long."""
+    told = []
+    for verb in _ORDER:
+        effects = list(dict.fromkeys(e for step in steps for e in step.effects if e.verb == verb))
+        if effects:
+            names, zones = len({e.what for e in effects}), len({e.zone for e in effects})
+            things = f"{names} thing{'s' if names > 1 else ''}"
+            places = f"{zones} kind{'s' if zones > 1 else ''} of places"
+            told.append(f"{_VERBS[verb]} {things} in {places}{_labels(effects)}.")
+    return told
 
 
 def _sent(steps: tuple[Step, ...]) -> list[_Sent]:
