@@ -156,6 +156,8 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
         _value("executes", "", value, given, call)
     elif action == "code" and value is not None:
         call.code(value)
+    elif action == "lists" and value is not None:
+        _lists(value, call)
     elif action == "script" and value is not None:
         _script(value, call)
     elif action == "name" and value is not None:
@@ -169,6 +171,14 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
             call.add("grants", f"mode {value.text}", "system")
     elif action in ("reads", "writes", "deletes", "outputs", "unpacks", "connects", "uploads", "executes"):
         _value(action, clause.rest, value, given, call)
+
+
+def _lists(file: Argument, call: Call) -> None:
+    """A file with names of files to read; `-` are those that the command before it prints."""
+    lines = call.scene.lines if file.known and file.text == "-" else None
+    read_file(file, call)
+    for line in lines or (Argument("the paths that a list names", file.span, known=False),):
+        call.path("reads", line)
 
 
 def _script(value: Argument, call: Call) -> None:
@@ -295,6 +305,9 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
         read_file(operand, call)
     elif kind in ("writes", "deletes"):
         call.path("writes" if kind == "writes" else "deletes", operand)
+    elif kind == "edits":
+        call.path("reads", operand)
+        call.path("writes", operand)
     elif kind == "moves":
         call.path("deletes", operand)
     elif kind == "into":

@@ -32,6 +32,7 @@ VALUE_ACTIONS = words(
     enters
     executes
     held
+    lists
     mode
     name
     only
@@ -50,7 +51,7 @@ VALUE_ACTIONS = words(
 """First words of an option's description; see `programs/README.md`."""
 
 OPERANDS = words(
-    "text reads writes deletes moves into links unpacks url sends shows remote copy code program rest "
+    "text reads writes edits deletes moves into links unpacks url sends shows remote copy code program rest "
     "process package held object changes repository packs makes begins system"
 )
 """What an operand can be."""
@@ -62,6 +63,7 @@ SPECIAL = words(
     aws
     cd
     chmod
+    cpio
     crontab
     csplit
     date
@@ -152,7 +154,7 @@ class Option(Struct, frozen=True):
     def harmless(self) -> bool:
         """Whether it can at most read."""
         return all(
-            clause.action in ("reads", "pattern", "alone", "default")
+            clause.action in ("reads", "lists", "pattern", "alone", "default")
             or (clause.action == "also" and clause.rest.startswith("reads "))
             for clause in self.clauses
         )
@@ -214,7 +216,9 @@ class Grammar(Struct, frozen=True):
     def reads_files(self) -> bool:
         """Whether a word could name a file to read."""
         return any(operand.kind == "reads" for operand in self.operands) or any(
-            clause.action == "reads" for option in self.options.values() for clause in option.clauses
+            clause.action in ("reads", "lists")
+            for option in self.options.values()
+            for clause in option.clauses
         )
 
     def option(self, name: str) -> Option | None:

@@ -104,6 +104,16 @@ def _listed(call: Call) -> tuple[Argument, ...] | None:
     return tuple(call.operands) if alone and all(o.known or o.wild for o in call.operands) else None
 
 
+_LINES_TO_NULS = ("\\n", "\\0")
+
+
+def _lines_kept(call: Call) -> bool:
+    """Whether a filter passes on whole lines: `tr '\\n' '\\0'` only writes their ends in another way, for `xargs -0`."""
+    if call.program == "tr":
+        return not call.options and tuple(o.text for o in call.operands) in (_LINES_TO_NULS, ("\\n", "\\000"))
+    return call.program in FILTERS and set(call.options) <= FILTERS[call.program]
+
+
 def passed_on(call: Call) -> tuple[Argument, ...] | None:
     """What every line that *call* prints fits, or None."""
     told = _told(call)
@@ -114,9 +124,9 @@ def passed_on(call: Call) -> tuple[Argument, ...] | None:
         return listed
     if call.program == "find":
         return None if _SPEAKING & set(call.options) else call.prints
-    if call.program in FILTERS and call.scene.lines is not None:
+    if _lines_kept(call) and call.scene.lines is not None:
         reads = any(effect.verb == "reads" for effect in call.effects)
-        if not reads and not call.problems and set(call.options) <= FILTERS[call.program]:
+        if not reads and not call.problems:
             return call.scene.lines
     return None
 

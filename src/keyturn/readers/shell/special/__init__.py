@@ -22,6 +22,7 @@ from keyturn.readers.shell.special.builtins import (
     source,
 )
 from keyturn.readers.shell.special.conditions import test
+from keyturn.readers.shell.special.cpio import cpio
 from keyturn.readers.shell.special.find import find
 from keyturn.readers.shell.special.git import git_config
 from keyturn.readers.shell.special.interpreters import perl
@@ -39,6 +40,7 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "aws": aws,
     "cd": cd,
     "chmod": chmod,
+    "cpio": cpio,
     "crontab": crontab,
     "csplit": csplit,
     "date": date,

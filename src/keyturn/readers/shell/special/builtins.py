@@ -71,6 +71,10 @@ def set_options(grammar: Grammar, arguments: list[Argument], call: Call) -> None
             expects_name = argument.text.endswith("o")
             if not _SETTINGS.fullmatch(argument.text):
                 call.setting("settings")
+        elif call.scene.ends_here and not argument.known:
+            call.setting("settings")
+            call.effects.append(Effect("reads", "variables", "system", ("secret",)))  # if it becomes no word
+            return
         else:
             call.refuse("set with words that are not described", argument.span)
             return

@@ -22,7 +22,11 @@ def test(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
             return
         words.pop()
     if any(word.many for word in words):
-        anything(call)
+        if any(word.may_bring_options or (word.wild and not word.inherited) for word in words):
+            anything(call)  # one of the words may turn out to be `-v`, which evaluates a subscript
+        for word in words:
+            if not word.known and not (word.wild and word.inherited):
+                call.path("reads", word)
         return
     part: list[Argument] = []
     for word in words:
