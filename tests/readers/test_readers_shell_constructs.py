@@ -53,6 +53,7 @@ UNDERSTOOD = [
     "ls ^[\\>\\<] [^/]*$ [!a*?] [a\\]b] [\u043f\u0430]x",
     "echo ------- -e; echo -n -- a; printf '- %s' a",
     "pushd $x; ls; popd +1; dirs $y",
+    "shift; ls $1; n=$(ls | wc -l); let n--; ls $((n*2))",
     'ls "[$x]" "["$x"]" a"{}"$x {} [ "{"a,b"}"',
 ]
 
@@ -64,6 +65,9 @@ HELD = {
     "n=0; f() { n=$1; }; f 'a[$(rm y)]'; echo $((n))": "evaluated",
     "n=0; eval \"n='a'\"; echo $((n))": "evaluated",
     "echo $(( $(cat f) ))": "expression",
+    "n=$(cat f); echo $((n))": "evaluated",
+    "n=$(ls | wc -l); n=$(cat f); let n--": "evaluated",
+    "n=$(wc -l f); let n--": "evaluated",
     "[[ $x -eq 1 ]]": "evaluated",
     "echo ${a[x]}": "evaluated",
     "echo ${v:x}": "evaluated",

@@ -37,7 +37,7 @@ _UNARY = words("+ - ! ~")
 _NUMERIC = words("# ? $ !")
 _FORMAT = re.compile(r"\+%[-_0]?[sYmdHMSjyCIuwVN]")
 COUNTERS = words("wc date nproc grep")
-"""Programs that are known to print nothing but a number when called so (`_prints_a_number`)."""
+"""Programs that are known to print nothing but a number when called so (`prints_a_number`)."""
 
 MAX_DEPTH = 20
 """Deepest nesting of an expression that is understood."""
@@ -122,7 +122,7 @@ class _Expression:
             if not part.operator and not part.index and not part.slice and _NAME.fullmatch(part.name):
                 self.reads.append(part.name)
                 return part
-        if isinstance(part, Substitution) and _prints_a_number(part.script):
+        if isinstance(part, Substitution) and prints_a_number(part.script):
             return part
         raise NotUnderstood("Arithmetic over text that could be an expression", span)
 
@@ -148,14 +148,14 @@ def is_number(expression: Arithmetic) -> bool:
     return len(tokens) == 1 and isinstance(tokens[0], str) and bool(_NUMBER.fullmatch(tokens[0]))
 
 
-def _prints_a_number(script: Sequence) -> bool:
+def prints_a_number(script: Sequence) -> bool:
     """Whether *script* can print nothing but a number: `wc -l` of its input, `date +%s`, `nproc`, `grep -c` of its input."""
     if len(script.statements) != 1:
         return False
     statement = script.statements[0]
     command = statement.command
     if isinstance(command, Binary) and command.operator == "|" and not statement.redirections:
-        return _prints_a_number(Sequence((command.right,)))
+        return prints_a_number(Sequence((command.right,)))
     if not isinstance(command, Simple) or command.assignments or command.keyword or statement.background:
         return False
     if any(r.operator not in ("<", "<<<", "<<") or r.fd for r in statement.redirections):

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keyturn.readers.shell.arguments import argument
+from keyturn.readers.shell.arithmetic import prints_a_number
 from keyturn.readers.shell.calls import Scene
 from keyturn.readers.shell.names import takes_input
 from keyturn.readers.shell.syntax import (
@@ -99,6 +100,8 @@ def is_numeric(assignment: Assignment) -> bool:
     parts = assignment.value.parts
     if len(parts) == 1 and isinstance(parts[0], Arithmetic):
         return not assignment.append
+    if len(parts) == 1 and isinstance(parts[0], Substitution) and parts[0].opening == "$(":
+        return not assignment.append and prints_a_number(parts[0].script)
     value = value_of(assignment)
     return value is not None and bool(_INTEGER.fullmatch(value)) and not assignment.append
 

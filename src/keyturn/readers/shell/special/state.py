@@ -130,6 +130,11 @@ def alias(arguments: list[Argument], call: Call) -> None:
                 call.add("configures", f"what {match.group(1)} means", "code")
 
 
+def shift(arguments: list[Argument], call: Call) -> None:
+    """shift: positional parameters move; none of them is followed anyway."""
+    del arguments, call
+
+
 def unalias(arguments: list[Argument], call: Call) -> None:
     """unalias: names that aliases have no more."""
     _sorted(arguments, "a", "", call)
@@ -323,6 +328,7 @@ BUILTINS: dict[str, Callable[[list[Argument], Call], None]] = {
     "pushd": pushd,
     "read": read,
     "readarray": mapfile,
+    "shift": shift,
     "shopt": shopt,
     "trap": trap,
     "ulimit": ulimit,
