@@ -90,6 +90,9 @@ class Recording:
     def standing(self, session: str, workspace: str) -> str:
         return POLICY
 
+    def confinement(self, profile: str) -> None:
+        return None
+
     async def authorize(
         self, action: Action, around: Surroundings, *, consume: bool = False, within: str | None = None
     ) -> Outcome:

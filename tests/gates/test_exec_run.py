@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from keyturn.gates.exec.confinement import missing
+from keyturn.gates.exec.kernel import support
+
 KEYTURN = [sys.executable, "-m", "keyturn"]
 
 
@@ -273,6 +276,106 @@ def test_a_stopped_session_ends_the_tree(house: House) -> None:
     done = run.end()
     assert done.code == 137, done.err
     assert "stopped this session: enough" in done.err
+
+
+needs_envelope = pytest.mark.skipif(
+    bool(missing(support())), reason=f"no envelope on this kernel: {missing(support())}"
+)
+
+
+def recorded_gate(house: House, session: str) -> str:
+    """What the session's gate says that it is, in the ledger."""
+    entries = [
+        json.loads(line) for line in house.keyturn("ledger", "log", "--json", "-n", "1000").splitlines()
+    ]
+    return json.dumps([entry for entry in entries if "gate.started" in json.dumps(entry)][-1])
+
+
+@needs_envelope
+def test_a_confined_run_is_kept_in_and_says_by_what(house: House) -> None:
+    (house.work / ".env").write_text("TOKEN=planted-secret\n")
+    beside = house.work.parent / "beside"
+    beside.mkdir(exist_ok=True)
+    script = f"""#!/bin/sh
+while read -r line; do echo "$line"; done < .env
+echo in > inside
+echo out > {beside}/out
+echo "${{KEYTURN_HOME-none}}"
+exit 5
+"""
+    (house.work / "try.sh").write_text(script)
+    (house.work / "try.sh").chmod(0o755)
+    free = house.ran("--agent", "tester", "--", "./try.sh")
+    assert free.out.splitlines() == ["TOKEN=planted-secret", str(house.home)], "the control"
+    (beside / "out").unlink()
+    assert free.told["envelope"] is None
+    confined = house.start("--agent", "tester", "--confine", "workspace", "--", "./try.sh").end()
+    assert confined.code == 5, confined.err
+    assert confined.out.splitlines() == ["none"], "no secret, and no variable that nobody named"
+    assert (house.work / "inside").read_text() == "in\n"
+    assert not (beside / "out").exists()
+    assert confined.told["mode"] == "supervised"
+    assert confined.told["envelope"]["profile"] == "workspace"
+    assert {"mounts", "network", "calls"} <= set(confined.told["envelope"]["walls"])
+    assert confined.told["envelope"]["masked"] >= 1
+    assert "confined by workspace:" in confined.err
+    assert not [path for path in (".vscode", ".claude", ".github") if (house.work / path).exists()], "cleared"
+    assert "workspace(" in recorded_gate(house, confined.told["session"])
+
+
+@needs_envelope
+def test_a_read_only_run_changes_nothing(house: House) -> None:
+    done = house.ran("--confine", "read-only", "--", "bash", "-c", "ls -d . && touch made")
+    assert done.code != 0
+    assert not (house.work / "made").exists()
+    assert house.ran("--", "bash", "-c", "ls -d . && touch made").code == 0, "the control"
+
+
+def test_a_profile_that_is_not_there_is_said_and_nothing_runs(house: House) -> None:
+    done = house.ran("--confine", "no-such", "--", "touch", "made-anyway")
+    assert done.code == 243, done.err
+    assert "run.no_envelope" in done.err
+    assert "read-only, workspace" in done.err
+    assert not (house.work / "made-anyway").exists()
+
+
+@needs_envelope
+def test_a_home_is_no_workspace_to_be_confined_to(house: House) -> None:
+    process = subprocess.run(
+        [*KEYTURN, "run", "--confine", "workspace", "--", "true"],
+        env={**house.environment, "HOME": str(house.work)},
+        cwd=house.work,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 243, process.stderr
+    assert "is no workspace" in process.stderr
+
+
+@needs_envelope
+def test_a_script_that_only_the_tree_sees_is_asked_for_as_the_tree_sees_it(house: House) -> None:
+    """Its own /tmp is not ours: a harmless script there of the same name must not be what is looked at."""
+    name = f"keyturn-{os.getpid()}.sh"
+    outside = Path("/tmp") / name
+    outside.write_text("ls -d /usr\n")
+    (house.work / "keep").mkdir(exist_ok=True)
+    (house.work / "two.py").write_text(
+        f"import subprocess\nopen('/tmp/{name}', 'w').write('rm -r keep\\n')\nsubprocess.run(['sh', '/tmp/{name}'])\n"
+    )
+    try:
+        run = house.start("--agent", "tester", "--confine", "workspace", "--", "python3", "two.py")
+        request = run.held()
+        asked = house.keyturn("ledger", "log", "--json", "-n", "4")
+        inside, seen = (hashlib.sha256(text).hexdigest() for text in (b"rm -r keep\n", b"ls -d /usr\n"))
+        assert inside in asked
+        assert seen not in asked
+        house.decide("deny", request)
+        run.end()
+    finally:
+        outside.unlink()
+    assert (house.work / "keep").exists()
 
 
 def test_in_a_terminal_the_run_is_recorded_with_its_decisions(house: House) -> None:

@@ -212,3 +212,53 @@ def test_the_private_view_holds_what_was_put_into_it_and_nothing_else(user: int,
     assert control[2] == 0
     assert control[4] != -16
     assert control[5] != -2
+
+
+UNBUILT = """
+import json, os, sys
+from keyturn.gates.exec import confinement
+from keyturn.gates.exec.envelope import envelope
+from keyturn.gates.exec.model import Allow
+from keyturn.gates.exec.supervisor import NotConfined, Supervisor
+from keyturn.gates.exec.survey import survey
+from keyturn.policy.profiles import Profiles
+from keyturn.resources import Surroundings
+work, broken, given = json.loads(sys.argv[1])
+profile = Profiles().get("workspace")
+whole = envelope(profile, survey(profile, (), Surroundings(cwd=work, workspace=work, home="/nowhere"), ()))
+if broken:
+    import msgspec
+    from keyturn.gates.exec.namespaces import Place
+    whole = msgspec.structs.replace(whole, places=(*whole.places, Place("/not/there/at/all")))
+supervisor = Supervisor(lambda asked, answer: Allow())
+stdin = os.open(given, os.O_RDONLY)
+try:
+    child = supervisor.start(["touch", "made"], {"PATH": "/usr/bin:/bin"}, work, envelope=confinement.builder(whole), stdin=stdin)
+    print("started", child.wait())
+except NotConfined as error:
+    print("not started:", error.strerror)
+supervisor.close()
+"""
+
+
+@needs_view
+@needs_landlock
+@pytest.mark.parametrize(
+    ("broken", "given", "words"),
+    [
+        (True, "/dev/null", "/not/there/at/all"),
+        (False, ".", "descriptor 0 is a folder"),
+        (False, "/dev/null", "started 0"),
+    ],
+)
+def test_a_wall_that_can_not_be_built_ends_it_before_anything_starts(
+    broken: bool, given: str, words: str, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    work = os.path.realpath(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", UNBUILT, json.dumps([work, broken, os.path.join(work, given)])],
+        capture_output=True, text=True, env=environment, timeout=60, start_new_session=True,
+    )  # fmt: skip
+    assert words in done.stdout, done.stderr
+    assert (tmp_path / "made").exists() is words.startswith("started")

@@ -21,6 +21,11 @@ CLIENTS = ("auto", "claude-code", "codex", "gemini", "copilot", "opencode", "non
     "--agent", metavar="NAME", default="", help="The command is the agent NAME, which you start yourself."
 )
 @click.option(
+    "--confine",
+    metavar="PROFILE",
+    help="Confine the command by a profile of the policy: read-only, workspace, or one of its own.",
+)
+@click.option(
     "--prompt", metavar="TEXT", help="The instruction. With it, Keyturn drives the client where it can."
 )
 @click.option(
@@ -39,6 +44,7 @@ def run(
     ctx: click.Context,
     client: str,
     agent: str,
+    confine: str | None,
     prompt: str | None,
     no_exec_gate: bool,
     socket_path: str | None,
@@ -51,7 +57,7 @@ def run(
     With --prompt, codex, gemini, copilot and opencode are driven over a protocol in which no answer is a no.
     Without it a known client has its hooks wired for this run, and every program that it starts is asked for, unless its
     hook allowed it. Any other command, and every program that it starts, is asked for before it starts; with --agent the
-    command itself is not. The child's exit code is
+    command itself is not; with --confine the kernel keeps the whole tree to what the profile gives it. The child's exit code is
     passed on; 240 something failed, 241 usage, 243 refused by policy or no gate can be wired, 244 denied by a person,
     245 nobody approved in time, 249 the server is unreachable (nothing was started).
     """
@@ -66,6 +72,7 @@ def run(
         command=command,
         agent=agent,
         exec_gate=not no_exec_gate,
+        confine=confine or "",
     )
     code = running(wanted)
     if code != ExitCode.DONE:

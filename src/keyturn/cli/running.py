@@ -78,6 +78,7 @@ class Wanted(Struct, frozen=True):
     command: tuple[str, ...]
     agent: str = ""
     exec_gate: bool = True
+    confine: str = ""
 
 
 class Summary(Struct):
@@ -107,6 +108,11 @@ def running(wanted: Wanted) -> int:
                 f"{wanted.command[0]!r} is not an agent client that is known, so it can't be given an instruction."
             )
         return running_exec(wanted)
+    if wanted.confine:
+        raise launch.NoGate(
+            f"{name} is wired by its own hooks, which could not ask from within an envelope.",
+            next_step="Leave --confine out, or treat it like any other command with --client none.",
+        )
     home = home_of(wanted.home)
     gates = Path(os.path.abspath(wanted.socket)) if wanted.socket else home.gate_socket  # noqa: PTH100
     with ExitStack() as stack:

@@ -14,20 +14,22 @@ from pathlib import Path
 import click
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keyturn.cli.client import home_of
 from keyturn.cli.running import SESSION_VARIABLE, NoProgram, NotStarted, Wanted
-from keyturn.gates.connection import Unreachable
+from keyturn.gates.connection import ServerSaid, Unreachable
 from keyturn.gates.drivers.launch import NoGate
 from keyturn.gates.drivers.process import FORWARDED, Child
 from keyturn.gates.exec.clients import client_of
+from keyturn.gates.exec.confinement import ASIDE, Confined, NoEnvelope, Standing
 from keyturn.gates.exec.hooked import Hooks
 from keyturn.gates.exec.recording import recording_path
 from keyturn.gates.exec.screen import Screen, on_a_terminal
 from keyturn.gates.exec.session import Command, ExecSession, agent_environment
 from keyturn.gates.exec.shims import NotThere, Shims, found
 from keyturn.gates.exec.supervisor import Child as SupervisedChild
-from keyturn.gates.exec.supervisor import NotSupervised, Supervisor, support
+from keyturn.gates.exec.supervisor import NotConfined, NotSupervised, Supervisor, support
 from keyturn.gates.protocol import Recorded
 from keyturn.home import Home
 
@@ -46,12 +48,16 @@ UNLISTED_CLIENT = (
 
 
 class Summary(Struct):
-    """What came of a run. `entries` is the session's closing count, None when the session could not be closed."""
+    """What came of a run. `entries` is the session's closing count, None when the session could not be closed.
+
+    `envelope` says which walls stood around it, None for none.
+    """
 
     session: str
     client: str
     mode: str
     exit_code: int = 0
+    envelope: Standing | None = None
     entries: int | None = None
     predicted: int = 0
     remembered: int = 0
@@ -88,7 +94,7 @@ def running_client(wanted: Wanted, home: Home, gates: Path, client: ClientRun) -
 
 
 def running_exec(wanted: Wanted) -> int:
-    """Run it; the exit code. Raises `NotStarted`, `NoProgram`."""
+    """Run it; the exit code. Raises `NotStarted`, `NoProgram`, `NoGate`, `NoEnvelope`."""
     home = home_of(wanted.home)
     gates = Path(os.path.abspath(wanted.socket)) if wanted.socket else home.gate_socket  # noqa: PTH100
     summary = asyncio.run(_Run(wanted, home, gates).go())
@@ -119,12 +125,45 @@ class _Run:
         how = "seccomp" if self._verifies else "shims"
         how = f"{client.mode}+{how}" if client else how
         self._session = ExecSession(gates, self._command, self._note, how=how)
+        self._confined: Confined | None = None
         self._screen: Screen | None = None
         self._signal: Callable[[int], None] | None = None
         self._summary = Summary("", client.name if client else "exec", client.mode if client else "shims")
 
     async def go(self) -> Summary:
         """Run the command inside its session."""
+        try:
+            await self._confine()
+            return await self._go()
+        finally:
+            if self._confined is not None:
+                for path in await asyncio.to_thread(self._confined.clear):
+                    self._note(
+                        f"{path} appeared, which programs outside would obey: it is {path}{ASIDE} now."
+                    )
+
+    async def _confine(self) -> None:
+        """Work out the envelope that was asked for, or that policy has for every command; a client's hooks must reach us."""
+        if self._client is not None:
+            return
+        try:
+            told = await self._session.profile(self._wanted.confine)
+        except Unreachable as error:
+            raise NotStarted(error.happened) from error
+        except ServerSaid as error:
+            raise NoEnvelope(error.happened, next_step=error.do_next) from error
+        if told is None:
+            return
+        own = (str(self._home.root), os.path.realpath(self._home.root), *self._session.around.protected)
+        self._confined = confined = await asyncio.to_thread(
+            Confined, told, self._session.around, own, self._offered
+        )
+        self._command = replace(self._command, environment=confined.environment(self._command.environment))
+        self._session.confine(self._command.environment, confined.standing)
+        self._summary.envelope = confined.standing
+        self._note(confined.standing.words)
+
+    async def _go(self) -> Summary:
         loop = asyncio.get_running_loop()
         try:
             view = await self._session.open()
@@ -159,6 +198,8 @@ class _Run:
         try:
             try:
                 child = self._started(supervisor, program, environment)
+            except NotConfined as error:
+                raise NoEnvelope(f"A wall that was asked for can't be built: {error.strerror}.") from error
             except NotSupervised as error:
                 raise NoGate(f"The gate could not be set up: {error.strerror}.") from error
             self._signal = lambda number: _tell(child.pid, number)
@@ -172,12 +213,15 @@ class _Run:
 
     def _started(self, supervisor: Supervisor, program: str, environment: dict[str, str]) -> SupervisedChild:
         argv, cwd = [program, *self._command.argv[1:]], self._command.cwd
+        build = self._confined.build if self._confined else None
         if not on_a_terminal():
-            return supervisor.start(argv, environment, cwd)
+            return supervisor.start(argv, environment, cwd, envelope=build)
         path = recording_path(self._home.root, self._summary.session)
         self._screen = screen = Screen(path, shlex.join(self._command.argv))
         side = screen.slave
-        child = supervisor.start(argv, environment, cwd, stdin=side, stdout=side, stderr=side, terminal=True)
+        child = supervisor.start(
+            argv, environment, cwd, envelope=build, stdin=side, stdout=side, stderr=side, terminal=True
+        )
         screen.begin()
         asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, screen.resized)
         return child

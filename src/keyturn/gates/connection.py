@@ -24,7 +24,7 @@ from keyturn.actions import Action, Agent, Gate, Human, Text
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates import protocol as wire
 from keyturn.resources import Surroundings
-from keyturn.service.model import Begun, Outcome, Receipt, RequestView, SessionView
+from keyturn.service.model import Begun, Confinement, Outcome, Receipt, RequestView, SessionView
 
 PATIENCE = 5.0
 """Seconds that a new question waits for a server that is just being restarted."""
@@ -236,6 +236,10 @@ class RemoteService:
         piece = min(timeout, WAIT_SLICE)
         answer = await self._connection.ask(lambda n: wire.WaitStop(n, session, piece), patience=timeout)
         return _there(answer.session)
+
+    async def confinement(self, profile: str) -> Confinement | None:
+        """See `Service.confinement`."""
+        return (await self._connection.ask(lambda n: wire.Confine(n, profile))).confinement
 
     async def instruct(self, session: str, instruction: Text) -> None:
         """See `Service.instruct`."""

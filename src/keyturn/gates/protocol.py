@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from keyturn.actions import Action, Agent, Gate, Human, Text
 from keyturn.resources import Surroundings
-from keyturn.service.model import Begun, Outcome, Receipt, RequestView, SessionView
+from keyturn.service.model import Begun, Confinement, Outcome, Receipt, RequestView, SessionView
 
 VERSION = "1"
 MAX_FRAME = 2 * 1024 * 1024
@@ -143,6 +143,13 @@ class Begin(Struct, frozen=True, tag="begin"):
     executes: dict[str, str]
 
 
+class Confine(Struct, frozen=True, tag="confine"):
+    """Ask what policy says about a confined command; an empty profile is the policy's default."""
+
+    id: int
+    profile: str
+
+
 Ask = (
     Authorize
     | Wait
@@ -156,6 +163,7 @@ Ask = (
     | Withdraw
     | Standing
     | Begin
+    | Confine
 )
 
 
@@ -169,4 +177,5 @@ class Answer(Struct, frozen=True):
     action: str | None = None
     policy: str | None = None
     begun: Begun | None = None
+    confinement: Confinement | None = None
     error: dict[str, object] | None = None

@@ -142,6 +142,8 @@ class GateConnection(asyncio.Protocol):
                 return wire.Answer(ask.id, policy=service.standing(ask.session, ask.workspace))
             case wire.Begin():
                 return wire.Answer(ask.id, begun=await self._begun(ask))
+            case wire.Confine():
+                return wire.Answer(ask.id, confinement=service.confinement(ask.profile))
         return wire.Answer(ask.id)
 
     def _attributed(self, action: Action) -> Action:

@@ -33,6 +33,7 @@ from keyturn.policy.folder import (
 )
 from keyturn.policy.memory import Memory
 from keyturn.policy.problems import PolicyInvalid, Problem
+from keyturn.policy.profiles import FILE, NO_PROFILES, Profiles, read_profiles
 from keyturn.policy.programs import Descriptions, read_programs
 from keyturn.policy.rules import MAX_RULES, Rule, rules_of
 from keyturn.policy.slices import Slice, Slices
@@ -69,6 +70,7 @@ class Policy:
         files: Mapping[str, bytes],
         digest: str,
         programs: Descriptions = (),
+        profiles: Profiles = NO_PROFILES,
     ) -> None:
         self.name = name
         self.mode = mode
@@ -77,6 +79,7 @@ class Policy:
         self.rules = rules
         self.files = dict(files)
         self.programs = programs
+        self.profiles = profiles
         self.digest = digest
         self._slices = Slices(rules)
         self._memory = Memory()
@@ -155,6 +158,10 @@ def parse(files: Mapping[str, bytes]) -> Policy:
     if "resources.toml" in files:
         labels, wrong = read_labels(files["resources.toml"])
         problems += wrong
+    profiles = NO_PROFILES
+    if FILE in files:
+        profiles, wrong = read_profiles(files[FILE])
+        problems += wrong
     rules, wrong = parse_rules(files, "rules/", default, labels)
     problems += wrong
     programs, wrong = read_programs(files)
@@ -170,6 +177,7 @@ def parse(files: Mapping[str, bytes]) -> Policy:
         files=files,
         digest=digest(files),
         programs=programs,
+        profiles=profiles,
     )
 
 

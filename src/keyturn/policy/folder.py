@@ -3,6 +3,7 @@
 policy.toml         name, mode ("enforce" or "observe")
 requirements.toml   [default] approve, within, reason, assurance: what a hold asks for unless its rule says more
 resources.toml      [[label]] name, paths, hosts
+envelope.toml       what a confined command may touch (`policy.profiles`)
 rules/*.cedar       the rules
 tests/*.toml        must-run, must-hold and must-refuse cases
 programs/*.toml     descriptions of programs for the readers (`policy.programs`)
@@ -34,7 +35,7 @@ MAX_TOTAL_BYTES = 16 * 1024 * 1024
 MAX_PATTERNS = 2000
 
 _KNOWN = re.compile(
-    r"policy\.toml|requirements\.toml|resources\.toml|README\.md|rules/[A-Za-z0-9_][\w.-]*\.cedar"
+    r"policy\.toml|requirements\.toml|resources\.toml|envelope\.toml|README\.md|rules/[A-Za-z0-9_][\w.-]*\.cedar"
     r"|(?:tests|programs)/[A-Za-z0-9_][\w.-]*\.toml",
     re.ASCII,
 )
@@ -42,6 +43,7 @@ _PATTERNS = (
     "policy.toml",
     "requirements.toml",
     "resources.toml",
+    "envelope.toml",
     "README.md",
     "rules/NAME.cedar",
     "tests/NAME.toml",

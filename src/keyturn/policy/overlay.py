@@ -50,6 +50,7 @@ def tighten(policy: Policy, extra_files: Mapping[str, bytes]) -> Policy:
         files={**policy.files, **extra_files},
         digest=canonical.digest({"policy": policy.digest, "workspace": digest(extra_files)}),
         programs=policy.programs,
+        profiles=policy.profiles,
     )
 
 

@@ -75,6 +75,8 @@ BUILT_IN = (
     Profile("workspace", read=TOOLS, write=(".",), protect=PROTECTED, execute="anywhere"),
 )
 
+NO_PROFILES = Profiles()
+
 _KEYS = ("read", "write", "protect", "network", "connect", "execute", "programs", "environment")
 
 
@@ -141,4 +143,4 @@ def _is_path(path: str, *, inside: bool) -> bool:
     )
 
 
-__all__ = ["BUILT_IN", "FILE", "PROTECTED", "TOOLS", "Profile", "Profiles", "read_profiles"]
+__all__ = ["BUILT_IN", "FILE", "NO_PROFILES", "PROTECTED", "TOOLS", "Profile", "Profiles", "read_profiles"]

@@ -21,12 +21,13 @@ from keyturn.resources import Surroundings
 from keyturn.service import words
 from keyturn.service.core import Core
 from keyturn.service.errors import (
+    NoProfile,
     NotClaimable,
     ReceiptRepeated,
     UnknownAction,
     UnknownRequest,
 )
-from keyturn.service.model import Outcome, Permit, Receipt
+from keyturn.service.model import Confinement, Outcome, Permit, Receipt
 from keyturn.service.projections import waiting_key
 from keyturn.service.sessions import require_open, require_own
 from keyturn.service.starting import reading_of
@@ -122,6 +123,22 @@ def standing(core: Core, session: str, workspace: str) -> str:
     """See `Service.standing`."""
     require_open(core.ledger, session)
     return core.workspaces.tightened(core.policy, workspace).digest
+
+
+def confinement(core: Core, profile: str) -> Confinement | None:
+    """See `Service.confinement`."""
+    policy = core.policy
+    name = profile or policy.profiles.default
+    if not name:
+        return None
+    found = policy.profiles.get(name)
+    if found is None:
+        raise NoProfile(
+            f"The policy has no profile {name!r}, only {', '.join(policy.profiles.names)}.",
+            profiles=policy.profiles.names,
+        )
+    hidden = tuple(label for label in policy.labels if label.name in policy.profiles.mask)
+    return Confinement(found, hidden, policy.digest)
 
 
 def _instructed(core: Core, action: Action) -> Action:

@@ -130,6 +130,15 @@ class PolicyTestsRed(KeyturnError):
     next_step = "Run `keyturn policy test DIR` and mend the policy or its cases."
 
 
+class NoProfile(KeyturnError):
+    """The policy has no profile of that name to confine a command with."""
+
+    code = "policy.no_profile"
+    status = 404
+    exit_code = ExitCode.USAGE
+    next_step = "Name one that there is; profiles are in the policy's envelope.toml."
+
+
 class PolicyUnchanged(KeyturnError):
     """That version is the active one."""
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from keyturn.actions import Action, Agent, Gate, Human, Text
 from keyturn.identity import Person
 from keyturn.resources import Surroundings
-from keyturn.service.model import Begun, Choice, Outcome, Peer, Receipt, RequestView, SessionView
+from keyturn.service.model import Begun, Choice, Confinement, Outcome, Peer, Receipt, RequestView, SessionView
 
 
 class Service(Protocol):
@@ -52,6 +52,10 @@ class Service(Protocol):
 
     def standing(self, session: str, workspace: str) -> str:
         """The digest of the policy that decides now in *workspace*. Raises `SessionClosed` and its kin for one that isn't open."""
+        ...
+
+    def confinement(self, profile: str) -> Confinement | None:
+        """The profile of that name, the policy's default for an empty one (None: there is none). Raises `NoProfile`."""
         ...
 
     async def instruct(self, session: str, instruction: Text) -> None:

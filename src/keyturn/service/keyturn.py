@@ -12,7 +12,7 @@ from keyturn.ledger.entries import Draft
 from keyturn.resources import Surroundings
 from keyturn.service import authorization, people, publication, requests, sessions, starting
 from keyturn.service.core import Core
-from keyturn.service.model import Begun, Choice, Outcome, Peer, Receipt, RequestView, SessionView
+from keyturn.service.model import Begun, Choice, Confinement, Outcome, Peer, Receipt, RequestView, SessionView
 
 
 class Keyturn:
@@ -75,6 +75,10 @@ class Keyturn:
     def standing(self, session: str, workspace: str) -> str:
         """See `Service.standing`."""
         return authorization.standing(self.core, session, workspace)
+
+    def confinement(self, profile: str) -> Confinement | None:
+        """See `Service.confinement`."""
+        return authorization.confinement(self.core, profile)
 
     async def authorize(
         self, action: Action, around: Surroundings, *, consume: bool = False, within: str | None = None

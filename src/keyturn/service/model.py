@@ -8,9 +8,19 @@ from msgspec import Struct
 
 from keyturn.actions import Reading
 from keyturn.policy.decision import Decision, Obligations
+from keyturn.policy.profiles import Profile
+from keyturn.resources import Label
 
 RequestState = Literal["waiting", "approved", "denied", "expired", "withdrawn", "superseded"]
 Choice = Literal["approve", "deny"]
+
+
+class Confinement(Struct, frozen=True):
+    """What policy says about confined commands: the profile asked for, the labels whose paths are hidden, the policy's digest."""
+
+    profile: Profile
+    labels: tuple[Label, ...]
+    policy: str
 
 
 class Permit(Struct, frozen=True):

@@ -9,19 +9,34 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates.exec import calls, landlock, namespaces
-from keyturn.gates.exec.envelope import Envelope
+from keyturn.gates.exec.envelope import Envelope, envelope, scrubbed
 from keyturn.gates.exec.model import Support
-from keyturn.gates.exec.survey import Survey
+from keyturn.gates.exec.survey import Survey, Unsurveyed, survey
+from keyturn.resources import Surroundings
+from keyturn.service.model import Confinement
 
 _PLACEHOLDER = stat.S_ISVTX | 0o555
 ASIDE = ".put-aside-by-keyturn"
 """What is added to the name of what appeared where nothing may stand."""
+
+
+class NoEnvelope(KeyturnError):
+    """The envelope that was asked for can't be built around this command."""
+
+    code = "run.no_envelope"
+    status = 409
+    exit_code = ExitCode.RUN_REFUSED
+    not_done = "Nothing was started."
+    next_step = (
+        "Run it where the kernel can, choose another profile, or leave --confine out if policy lets you."
+    )
 
 
 class Standing(Struct, frozen=True):
@@ -54,42 +69,72 @@ def missing(support: Support) -> str:
     return "" if support.namespaces else "this account gets no user, mount and network namespaces"
 
 
-def standing(envelope: Envelope, abi: int) -> Standing:
-    """Which walls *envelope* has on a kernel with Landlock *abi*."""
+def standing(whole: Envelope, abi: int) -> Standing:
+    """Which walls *whole* has on a kernel with Landlock *abi*."""
     walls = [f"landlock={abi}", "mounts", "ipc", "calls"]
-    if not envelope.network:
+    if not whole.network:
         walls.append("network")
-    if envelope.ports is not None and abi >= landlock.TCP_SINCE:
+    if whole.ports is not None and abi >= landlock.TCP_SINCE:
         walls.append("tcp")
-    if envelope.executables:
-        walls.append(f"programs={len(envelope.executables)}")
+    if whole.executables:
+        walls.append(f"programs={len(whole.executables)}")
     gaps = ["command lines of other processes can be read"]
     if abi >= landlock.SCOPES_SINCE:
         walls.append("signals")
     else:
         gaps.append("signals to other processes of this account (Landlock before ABI 6)")
-    if envelope.network:
-        gaps.append("UDP" if envelope.ports is not None else "the machine's network")
-        if envelope.ports is not None and abi < landlock.TCP_SINCE:
+    if whole.network:
+        gaps.append("UDP" if whole.ports is not None else "the machine's network")
+        if whole.ports is not None and abi < landlock.TCP_SINCE:
             gaps.append("TCP ports (Landlock before ABI 4)")
         if abi < landlock.SCOPES_SINCE:
             gaps.append("abstract sockets (Landlock before ABI 6)")
-    return Standing(envelope.profile, tuple(walls), tuple(gaps), envelope.masked, envelope.protected)
+    return Standing(whole.profile, tuple(walls), tuple(gaps), whole.masked, whole.protected)
 
 
-def builder(envelope: Envelope) -> Callable[[], None]:
-    """What is called in the child, between fork and exec, to put it into *envelope*. It raises `OSError`: then nothing starts."""
-    code = calls.program(executable_memory=envelope.executable_memory)
+def builder(whole: Envelope) -> Callable[[], None]:
+    """What is called in the child, between fork and exec, to put it into *whole*. It raises `OSError`: then nothing starts."""
+    code = calls.program(executable_memory=whole.executable_memory)
 
     def build() -> None:
         for number in range(3):
             if stat.S_ISDIR(os.fstat(number).st_mode):
                 raise OSError(9, f"its standard descriptor {number} is a folder, which would be a way out")
-        namespaces.enter(envelope.places, envelope.cwd, network=envelope.network)
-        landlock.restrict(envelope.rules, envelope.ports)
+        namespaces.enter(whole.places, whole.cwd, network=whole.network)
+        landlock.restrict(whole.rules, whole.ports)
         calls.take_away(code)
 
     return build
+
+
+class Confined:
+    """One run's envelope, from the look at the disk to the clearing away. Raises `NoEnvelope`.
+
+    *around* says where the command starts, *own* what is Keyturn's, *support* what the kernel offers.
+    """
+
+    def __init__(self, told: Confinement, around: Surroundings, own: Iterable[str], support: Support) -> None:
+        profile = told.profile
+        if lack := missing(support):
+            raise NoEnvelope(f"No command can be confined here: {lack}.")
+        try:
+            seen = survey(profile, told.labels, around, tuple(own))
+        except (Unsurveyed, OSError) as problem:
+            raise NoEnvelope(f"The command can't be confined by {profile.name}: {problem}.") from problem
+        watched = [f"{git}/commondir" for git in seen.git_folders]
+        self._placeholders = Placeholders(seen.absent, seen.protected, watched)
+        self._profile = profile
+        whole = envelope(profile, covered(seen, self._placeholders.made))
+        self.standing = standing(whole, support.landlock_abi)
+        self.build = builder(whole)
+
+    def environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        """What of *given* the tree gets."""
+        return scrubbed(given, self._profile)
+
+    def clear(self) -> list[str]:
+        """See `Placeholders.clear`."""
+        return self._placeholders.clear()
 
 
 # --- what isn't there yet --------------------------------------------------------------------------
@@ -124,9 +169,9 @@ class Placeholders:
         return [path for path in self._watched if _put_aside(path)]
 
 
-def covered(survey: Survey, made: Iterable[str]) -> Survey:
-    """*survey* with the placeholders *made* among what is protected."""
-    return replace(survey, protected=tuple(sorted({*survey.protected, *made})))
+def covered(seen: Survey, made: Iterable[str]) -> Survey:
+    """*seen* with the placeholders *made* among what is protected."""
+    return replace(seen, protected=tuple(sorted({*seen.protected, *made})))
 
 
 def _locked(path: str) -> int:
@@ -161,4 +206,14 @@ def _is_placeholder(path: str) -> bool:
         return False
 
 
-__all__ = ["ASIDE", "Placeholders", "Standing", "builder", "covered", "missing", "standing"]
+__all__ = [
+    "ASIDE",
+    "Confined",
+    "NoEnvelope",
+    "Placeholders",
+    "Standing",
+    "builder",
+    "covered",
+    "missing",
+    "standing",
+]

@@ -14,6 +14,7 @@ Rules kept here:
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import threading
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from keyturn.actions import Action, Attribution, Gate, Shell, action_digest
 from keyturn.errors import KeyturnError
 from keyturn.gates.connection import RemoteService, Unreachable
 from keyturn.gates.exec import scope as scopes
+from keyturn.gates.exec import tracee
 from keyturn.gates.exec.model import Allow, Deny, Exec, Verdict
 from keyturn.gates.exec.proposals import proposal, spoken, started
 from keyturn.gates.exec.tree import born
@@ -70,6 +72,8 @@ class Setting(Struct, frozen=True):
     """The first program is an agent that a person starts: it is not asked for, and everything that it starts is."""
     wired: Wired | None = None
     """The agent is a known client whose hooks ask Keyturn, too: what they allowed is not asked for again."""
+    confined: bool = False
+    """The tree has a view of its own."""
 
 
 class Counts(Struct):
@@ -194,7 +198,7 @@ class Decisions:
         action = self._proposal(seen)
         if readers.known(action.content, replace(self._setting.around, cwd=action.cwd)) is None:
             return None
-        looked = self._looked(action)
+        looked = self._looked(action, seen)
         known = self._remembered.get(_key(looked, above))
         if known is None:
             return None
@@ -274,7 +278,7 @@ class Decisions:
         action = self._proposal(seen)
         with self._lock:
             above = self._scope_of(seen)
-        looked = await asyncio.to_thread(self._looked, action)
+        looked = await asyncio.to_thread(self._looked, action, seen)
         reading = readers.read(looked.action.content, looked.around)
         # Also what `sh -c` and its like would start: it must not be predicted by a scope that nobody decided on.
         leaving = scopes.leaves(seen.path, os.path.realpath(seen.path), *(s.program for s in reading.steps))
@@ -315,7 +319,7 @@ class Decisions:
         view = await self._waited(seen, outcome.request)
         if view.state != "approved":
             raise _No(_why(view), view.state)
-        looked = await asyncio.to_thread(self._looked, action)
+        looked = await asyncio.to_thread(self._looked, action, seen)
         digest = action_digest(looked.action, outcome.decision.policy)
         try:
             claimed = await self._service.claim(
@@ -398,9 +402,12 @@ class Decisions:
             seen, s.baseline if s.wired is None else s.wired.baseline(seen), s.attribution, s.gate, s.session
         )
 
-    def _looked(self, action: Action) -> Looked:
+    def _looked(self, action: Action, seen: Exec) -> Looked:
         """*action* with the files that it would run, and links, as they are now; what the kernel runs is there already."""
-        looked = looked_into(action, replace(self._setting.around, cwd=action.cwd), self._setting.uid)
+        around = replace(self._setting.around, cwd=action.cwd)
+        # A confined tree sees other files than we do under the same names, in its own folder for temporary ones for example.
+        opened = functools.partial(tracee.opened_in, seen.tgid) if self._setting.confined else None
+        looked = looked_into(action, around, self._setting.uid, opened)
         return replace(
             looked, action=replace(looked.action, executes={**looked.action.executes, **action.executes})
         )

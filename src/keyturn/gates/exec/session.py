@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keyturn.actions import Agent, Attribution, Gate, Human, Text
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates.connection import Connection, RemoteService
 from keyturn.gates.exec import killswitch
 from keyturn.gates.exec.clients import client_of
+from keyturn.gates.exec.confinement import Standing
 from keyturn.gates.exec.decisions import Counts, Decisions, Setting
 from keyturn.gates.exec.hooked import Hooks
 from keyturn.gates.exec.standing import StandingLine
@@ -26,7 +28,7 @@ from keyturn.gates.hooks.definition import definition
 from keyturn.gates.hooks.dialects import dialect_of
 from keyturn.gates.protocol import Recorded
 from keyturn.resources import Surroundings
-from keyturn.service.model import SessionView
+from keyturn.service.model import Confinement, SessionView
 
 _CODES = {
     "refused": ExitCode.RUN_REFUSED,
@@ -55,7 +57,8 @@ class Command(Struct, frozen=True):
 class ExecSession:
     """The session of *command*, with its gate at the socket *gates*; *tell* shows a line to the person.
 
-    *how* is recorded as what the gate is: `seccomp` or `shims`.
+    *how* is recorded as what the gate is: `seccomp` or `shims`. A run that is confined asks for its profile, and says so with
+    `confine`, before it is opened.
     """
 
     def __init__(self, gates: Path, command: Command, tell: Callable[[str], None], *, how: str) -> None:
@@ -66,8 +69,29 @@ class ExecSession:
         self._service = RemoteService(self._connection)
         name = f"run:{command.client}" if command.client else "exec"
         self._gate = Gate(f"{name}@{socket.gethostname()}", "cooperative", how)
+        home = os.path.realpath(Path.home())
+        self._place = places.Place(home, places.workspace(command.cwd, home))
+        self._confined = False
         self._view: SessionView | None = None
         self._decisions: Decisions | None = None
+
+    @property
+    def around(self) -> Surroundings:
+        """Where the command starts."""
+        place = self._place
+        return Surroundings(
+            cwd=self._command.cwd, workspace=place.workspace, home=place.home, protected=wiring(place)
+        )
+
+    async def profile(self, name: str) -> Confinement | None:
+        """What policy says about commands confined by the profile *name*; its default for an empty one."""
+        return await self._service.confinement(name)
+
+    def confine(self, environment: dict[str, str], standing: Standing) -> None:
+        """The tree will start with *environment*, behind the walls that are *standing*."""
+        self._confined = True
+        self._command = replace(self._command, environment=environment)
+        self._gate = replace(self._gate, version=f"{self._gate.version}+{standing.mark}")
 
     async def open(self) -> SessionView:
         """Open the session. Raises `Unreachable`: then nothing may be started."""
@@ -75,8 +99,7 @@ class ExecSession:
         agent = Agent(
             command.client or command.agent or os.path.basename(command.argv[0]), command.client or "exec"
         )
-        uid, home = os.getuid(), os.path.realpath(Path.home())
-        place = places.Place(home, places.workspace(command.cwd, home))
+        uid, place = os.getuid(), self._place
         self._view = view = await self._service.open_session(
             agent=agent,
             human=None,
@@ -91,11 +114,12 @@ class ExecSession:
             session=view.id,
             gate=self._gate,
             attribution=Attribution(agent=agent, human=human, parents=command.parents),
-            around=Surroundings(workspace=place.workspace, home=home, protected=wiring(place)),
+            around=replace(self.around, cwd="/"),
             baseline=dict(command.environment),
             uid=uid,
             agent=bool(command.agent or command.client),
-            wired=self._wired(home, uid),
+            wired=self._wired(place.home, uid),
+            confined=self._confined,
         )
         self._decisions = Decisions(
             self._service, self._line, asyncio.get_running_loop(), setting, self._tell

@@ -36,7 +36,7 @@ def become(
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, signal.SIG_DFL)
         if envelope is not None:
-            envelope()
+            _walls(envelope)
         landlock.no_signals_outward()
         listener = kernel.install(program)
         link = socket.socket(fileno=way)
@@ -46,11 +46,24 @@ def become(
     except BaseException as error:
         words = f"{getattr(error, 'strerror', None) or error}"
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        mark = b"W" if isinstance(error, _NoWalls) else b"E"
         try:
-            socket.socket(fileno=_WAY).send(b"E" + os.fsencode(words))
+            socket.socket(fileno=_WAY).send(mark + os.fsencode(words))
         except OSError:
             os.write(2, os.fsencode(f"keyturn: {argv[0]} can't be started: {words}\n"))
     os._exit(127)  # as shells say of what can't be started
+
+
+class _NoWalls(Exception):
+    """The envelope could not be built."""
+
+
+def _walls(build: Callable[[], None]) -> None:
+    """Build the envelope; what goes wrong with it is told from what goes wrong otherwise."""
+    try:
+        build()
+    except OSError as error:
+        raise _NoWalls(error.strerror or str(error)) from error
 
 
 __all__ = ["become"]

@@ -41,6 +41,10 @@ class NotSupervised(OSError):
     """The tree could not be put under the gate, so nothing was started."""
 
 
+class NotConfined(NotSupervised):
+    """The envelope that was asked for could not be built, so nothing was started."""
+
+
 class Child:
     """The command at the top of the tree."""
 
@@ -126,7 +130,7 @@ class Supervisor:
         """Start *argv* (its first word a path, or looked up along PATH of *env*) under the gate.
 
         *envelope* is called in the child before the filter. With *terminal*, *stdin* becomes the child's controlling
-        terminal. Raises `NotSupervised`, saying why; then nothing was started.
+        terminal. Raises `NotSupervised` or `NotConfined`, saying why; then nothing was started.
         """
         kernel.adopt_orphans()
         kernel.dumpable(False)  # the tree runs as the same account, and may not read or trace the supervisor
@@ -140,9 +144,9 @@ class Supervisor:
             said, fds, _, _ = socket.recv_fds(ours, 4_096, 1)
         if said[:1] != b"L" or not fds:
             os.waitpid(pid, 0)
-            raise NotSupervised(
-                errno.EPERM, os.fsdecode(said) or "the command ended before it was supervised"
-            )
+            kind = NotConfined if said[:1] == b"W" else NotSupervised
+            words = os.fsdecode(said[1:]) or "the command ended before it was supervised"
+            raise kind(errno.EPERM, words)
         os.set_inheritable(fds[0], False)
         listener = kernel.Listener(fds[0])
         self._listeners[listener.fd] = listener
@@ -314,4 +318,4 @@ class Supervisor:
         kernel.detach(process)
 
 
-__all__ = ["Answer", "Child", "Decide", "NotSupervised", "Supervisor", "say", "support"]
+__all__ = ["Answer", "Child", "Decide", "NotConfined", "NotSupervised", "Supervisor", "say", "support"]

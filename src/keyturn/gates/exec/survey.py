@@ -229,7 +229,9 @@ class _Look:
                 present.add(real)
             elif os.path.isdir(posixpath.dirname(real)):
                 absent.add(real)
-        return tuple(sorted(present)), tuple(sorted(absent))
+        known = present | absent
+        bare = {path for path in absent if not any(inside(path, one) for one in known if one != path)}
+        return tuple(sorted(present)), tuple(sorted(bare))
 
 
 def _last_parts(labels: Iterable[Label]) -> re.Pattern[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 
 from msgspec import Struct
 
@@ -188,4 +189,19 @@ def _status(process: int) -> tuple[int, int]:
     return tgid, int(text.split(b"\nPPid:", 1)[1].split(None, 1)[0])
 
 
-__all__ = ["Asked", "read"]
+def opened_in(process: int, path: str) -> int:
+    """A descriptor to read the regular file that *process* sees at absolute *path*, in its own root. Raises `OSError`."""
+    root = os.open(f"/proc/{process}/root", os.O_PATH | os.O_CLOEXEC)
+    try:
+        there = kernel.open_in_root(root, path)
+    finally:
+        os.close(root)
+    try:
+        if not stat.S_ISREG(os.fstat(there).st_mode) or os.path.normpath(path).startswith("/proc/"):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return os.open(f"/proc/self/fd/{there}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    finally:
+        os.close(there)
+
+
+__all__ = ["Asked", "opened_in", "read"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -37,6 +37,9 @@ MAX_ALL = 4 * MAX_DIGESTED
 
 _BLOCK = 1024 * 1024
 
+Opener = Callable[[str], int]
+"""A descriptor to read what an absolute path names, never waiting. Raises `FileNotFoundError` for nothing, else `OSError`."""
+
 
 class Looked(Struct, frozen=True):
     """An action with what it executes, and where it would run as far as this machine can tell."""
@@ -45,10 +48,11 @@ class Looked(Struct, frozen=True):
     around: Surroundings
 
 
-def looked_into(action: Action, around: Surroundings, uid: int) -> Looked:
+def looked_into(action: Action, around: Surroundings, uid: int, opened: Opener | None = None) -> Looked:
     """*action* with the digests of the files that it would run, *around* with their contents and with links followed.
 
-    Opens what user *uid* could read; never raises for what is there, and never waits for a pipe or device.
+    With *opened* that opens the files, for a process that sees others under the same names. Opens what user *uid*
+    could read; never raises for what is there, and never waits for a pipe or device.
     """
     around = followed(action, around)
     found: dict[str, CodeFile] = {}
@@ -61,7 +65,7 @@ def looked_into(action: Action, around: Surroundings, uid: int) -> Looked:
         if not wanted:
             break
         for path in wanted[: MAX_FILES - len(found)]:
-            found[path], size = looked_at(path, uid, min(left, MAX_DIGESTED))
+            found[path], size = looked_at(path, uid, min(left, MAX_DIGESTED), opened)
             left -= size
     if not found:
         return Looked(action, around)
@@ -77,18 +81,14 @@ def changed(executes: dict[str, str], uid: int) -> list[str]:
     return [path for path in paths if looked_at(path, uid, MAX_DIGESTED)[0].digest != executes[path]]
 
 
-def looked_at(path: str, uid: int, limit: int) -> tuple[CodeFile, int]:
+def looked_at(path: str, uid: int, limit: int, opened: Opener | None = None) -> tuple[CodeFile, int]:
     """The file at *path* and how many bytes were digested; at most *limit*."""
     try:
-        real = os.path.realpath(path)
-        if not os.path.lexists(real):
-            return CodeFile(path, why="doesn't exist", missing=True), 0
-        status = os.lstat(real)
-        if not stat.S_ISREG(status.st_mode):
-            return CodeFile(path, why="is no regular file"), 0
-        if real.startswith("/proc/"):
-            return CodeFile(path, why="is made up by the system as it is read"), 0
-        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW)
+        descriptor = opened(path) if opened else _opened(path)
+    except FileNotFoundError:
+        return CodeFile(path, why="doesn't exist", missing=True), 0
+    except _Special as what:
+        return CodeFile(path, why=str(what)), 0
     except (OSError, ValueError):
         return CodeFile(path, why="can't be opened, so it can't be digested"), 0
     try:
@@ -97,6 +97,21 @@ def looked_at(path: str, uid: int, limit: int) -> tuple[CodeFile, int]:
         return CodeFile(path, why="can't be read, so it can't be digested"), 0
     finally:
         os.close(descriptor)
+
+
+class _Special(Exception):
+    """What lies there is no file that stays as it was read."""
+
+
+def _opened(path: str) -> int:
+    real = os.path.realpath(path)
+    if not os.path.lexists(real):
+        raise FileNotFoundError(path)
+    if not stat.S_ISREG(os.lstat(real).st_mode):
+        raise _Special("is no regular file")
+    if real.startswith("/proc/"):
+        raise _Special("is made up by the system as it is read")
+    return os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW)
 
 
 def _digested(path: str, descriptor: int, uid: int, limit: int) -> tuple[CodeFile, int]:
