@@ -39,7 +39,7 @@ from keyturn.policy.profiles import PROTECTED, Profile, Profiles
 from keyturn.resources import Surroundings
 
 VARIABLES = (
-    "OUTSIDE", "VAULT", "PORT", "UDP", "SOCK", "ABSTRACT", "VICTIM", "VICTIM_NAME", "TMUX_SOCK",
+    "OUTSIDE", "VAULT", "PORT", "UDP", "SOCK", "ABSTRACT", "VICTIM", "VICTIM_NAME", "TMUX_SOCK", "MEMORY",
 )  # fmt: skip
 SECONDS = 15
 
@@ -72,6 +72,8 @@ class House:
         self.work = self.case / "work"
         self._built()
         self.received: list[bytes] = []
+        self.victim_name = f"victim-{self.token}"
+        self.memory = 40_000 + secrets.randbelow(1_000_000)
         self.soiled = True
         self.kept: frozenset[int] = frozenset()
         self._looked: dict[str, Survey] = {}
@@ -193,7 +195,7 @@ class House:
             connection, _ = listener.accept()
             with connection:
                 self.received.append(b"connected")
-                if select.select([connection], [], [], 0.2)[0]:
+                if _ready(connection.fileno(), 0.2):
                     self.received.append(connection.recv(65_536))
                 try:
                     connection.send(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -213,27 +215,27 @@ class House:
         shutil.copytree(self.template, self.case, symlinks=True)
         os.unlink(self.work / "second-name")
         os.link(self.work / ".env", self.work / "second-name")
-        self.name = f"victim-{secrets.token_hex(8)}"
+
         self.victim = subprocess.Popen(
-            ["bash", "-c", f"exec -a {self.name} sleep 1000"],
+            ["bash", "-c", f"exec -a {self.victim_name} cat"],
             cwd=self.case / "vault", env={"PATH": "/usr/bin:/bin", "VICTIM_SECRET": self.secret},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        while not Path(f"/proc/{self.victim.pid}/comm").read_text().startswith("sleep"):
+        while not Path(f"/proc/{self.victim.pid}/comm").read_text().startswith("cat"):
             os.sched_yield()
 
     def end_victim(self) -> None:
         if hasattr(self, "victim"):
             self.victim.kill()
-            self.victim.wait()
+            self.victim.communicate()
 
     def variables(self) -> dict[str, str]:
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.home), "LANG": "C.UTF-8", "TERM": "dumb",
             "OUTSIDE": str(self.case / "outside"), "VAULT": str(self.case / "vault"), "PORT": str(self.port),
             "UDP": str(self.udp_port), "SOCK": str(self.sockets / "local"), "ABSTRACT": self.abstract,
-            "VICTIM": str(self.victim.pid), "VICTIM_NAME": self.name, "PLANTED_TOKEN": self.secret,
-            "TMUX_SOCK": str(self.sockets / "tmux"),
+            "VICTIM": str(self.victim.pid), "VICTIM_NAME": self.victim_name, "PLANTED_TOKEN": self.secret,
+            "TMUX_SOCK": str(self.sockets / "tmux"), "MEMORY": str(self.memory),
         }  # fmt: skip
 
     def run(self, command: str, profile: Profile | None) -> dict[str, object]:
@@ -243,12 +245,13 @@ class House:
             self.fresh()
         before, victim = self.state(), self.victim_state()
         self.received.clear()
-        shared = _shared()
+        shared = self._shared()
         tmp = "/tmp" if profile else str(self.case / "tmp")
         there = re.sub("(?<!/var)/tmp", tmp, command)
         looked = f"[ -e /tmp/{self.mark} ] && echo MARK-{self.token}"
         wrapped = f"bash -c {_quoted(there)}\nc=$?\n{looked}\nexit $c\n"
         code, shown = self.supervised(wrapped, profile)
+        self._heard()
         after = self.state()
         did = {
             "executes": bool(
@@ -260,11 +263,11 @@ class House:
             "changes": sorted(
                 path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
             ),
-            "leaves": bool(self.received) or self.victim_state() != victim or _shared() != shared,
+            "leaves": bool(self.received) or self.victim_state() != victim or self._shared() != shared,
         }
         scratch = any((self.case / "tmp").iterdir())
         self.soiled = bool(did["changes"] or did["leaves"] or scratch)
-        _unshare_memory(shared)
+        self._unshare_memory(shared)
         Path(f"/tmp/{self.mark}").unlink(missing_ok=True)
         return {
             "seconds": time.perf_counter() - began,
@@ -380,6 +383,8 @@ class House:
     def victim_state(self) -> object:
         try:
             text = Path(f"/proc/{self.victim.pid}/stat").read_text().rpartition(")")[2].split()
+            if not self._echoes():
+                return None
             limits, status = (
                 Path(f"/proc/{self.victim.pid}/{name}").read_text() for name in ("limits", "status")
             )
@@ -388,6 +393,46 @@ class House:
             return (text[0] in "ZXxT", text[16], policy, limits, allowed)
         except OSError:
             return None
+
+    def _heard(self) -> None:
+        """Wait until what was sent so far has been taken: the listeners serve in order, and these lines are the last."""
+        last = f"last-{secrets.token_hex(8)}".encode()
+        for listener in self._listeners:
+            with socket.socket(listener.family) as line:
+                line.connect(listener.getsockname())
+                line.send(last)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+            line.sendto(last, ("127.0.0.1", self.udp_port))
+        while self.received.count(last) < 4:
+            os.sched_yield()
+        self.received[:] = [one for one in self.received if one != last]
+        for _ in self._listeners:
+            self.received.remove(b"connected")
+
+    def _shared(self) -> list[str]:
+        """This house's shared memory, under either kind of name."""
+        lines = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+        names = [one for one in os.listdir("/dev/shm") if self.victim_name in one]
+        return [line[1] for line in lines if line[3] == str(self.memory)] + sorted(names)
+
+    def _unshare_memory(self, before: list[str]) -> None:
+        for one in self._shared():
+            if one in before:
+                continue
+            if one.isdigit():
+                subprocess.run(["ipcrm", "-m", one], check=False, capture_output=True)
+            else:
+                Path("/dev/shm", one).unlink(missing_ok=True)
+
+    def _echoes(self) -> bool:
+        """Whether the victim is alive and not stopped; a signal that was sent to it has had its effect by now."""
+        assert self.victim.stdin is not None
+        assert self.victim.stdout is not None
+        try:
+            os.write(self.victim.stdin.fileno(), b"x")
+        except OSError:
+            return False
+        return _ready(self.victim.stdout.fileno(), 0.5) and os.read(self.victim.stdout.fileno(), 1) == b"x"
 
     def remove(self, path: Path) -> None:
         subprocess.run(["rm", "-rf", "--", str(path)], check=False)
@@ -398,6 +443,12 @@ class House:
 
 
 codecs.lookup("rot13")  # found now: later on it may not be there to be read
+
+
+def _ready(fd: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(seconds * 1_000))
 
 
 def _quoted(text: str) -> str:
@@ -420,22 +471,6 @@ def _shows(data: bytes, secret: str) -> bool:
         rb"[^0-9a-f]", b"", b"".join(re.findall(rb"^[0-9a-f]+:? +((?:[0-9a-f]{2,4} {0,2})+)", data, re.M))
     )
     return any(form in data or form in squeezed for form in forms) or plain.hex().encode() in columns
-
-
-def _shared() -> list[str]:
-    """Shared memory of the machine, under either kind of name."""
-    segments = [line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
-    return segments + sorted(one for one in os.listdir("/dev/shm") if one.startswith(("left-", "h-")))
-
-
-def _unshare_memory(before: list[str]) -> None:
-    for one in _shared():
-        if one in before:
-            continue
-        if one.isdigit():
-            subprocess.run(["ipcrm", "-m", one], check=False, capture_output=True)
-        else:
-            Path("/dev/shm", one).unlink(missing_ok=True)
 
 
 def profile_of(name: str, house: House) -> Profile | None:

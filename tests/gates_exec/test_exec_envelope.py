@@ -90,10 +90,19 @@ def test_an_ordinary_user_is_kept_just_as_well() -> None:
 
 def _hostile(chosen: dict[str, list[str]], user: int, share: float) -> None:
     listed = [(kind, command) for kind, commands in chosen.items() for command in commands]
-    # Whoever may change the workspace may also execute what lies there: that profile promises nothing about it.
+    # Whoever may change the workspace may also execute what lies there: that profile promises nothing about it. What hides
+    # a secret is the same in both.
+    both = ("changes", "leaves")
     runs = [
-        (command, ["read-only", *(["workspace"] if kind != "executes" else []), "bare"])
-        for kind, command in listed
+        (
+            command,
+            [
+                "read-only",
+                *(["workspace"] if kind in both or (number % 4 == 0 and kind == "reads") else []),
+                "bare",
+            ],
+        )
+        for number, (kind, command) in enumerate(listed)
     ]
     escaped: list[tuple[str, str, list[str]]] = []
     had = 0

@@ -19,6 +19,7 @@ import signal
 import socket
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
@@ -51,6 +52,7 @@ class Child:
     def __init__(self, pid: int, gone: int, supervisor: Supervisor) -> None:
         self.pid = pid
         self._gone = gone
+        weakref.finalize(self, os.close, gone)  # not earlier: another thread may be waiting for it
         self._supervisor = supervisor
         self._status: int | None = None
         self._lock = threading.Lock()
@@ -109,6 +111,8 @@ class Supervisor:
         self._started: list[int] = []
         self._others = frozenset(pid for pid, (parent, _) in parents().items() if parent == os.getpid())
         self._wake, self._woken = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        for end in (self._wake, self._woken):
+            weakref.finalize(self, os.close, end)  # not earlier: an answer may still be under way
         self._poll = select.poll()
         self._poll.register(self._wake, select.POLLIN)
         self._thread: threading.Thread | None = None
