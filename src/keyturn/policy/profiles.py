@@ -88,6 +88,9 @@ def read_profiles(data: bytes) -> tuple[Profiles, list[Problem]]:
     if not isinstance(sections, dict):
         table.wrong("profile", "[profile.NAME] is a table")
         sections = {}
+    for name, body in sections.items():
+        if not isinstance(body, dict):
+            table.wrong(name, f"[profile.{name}] is a table")
     found = tuple(_profile(table, name, body) for name, body in sections.items() if isinstance(body, dict))
     default = table.body.get("default", "")
     mask = table.texts(table.body, "mask") if "mask" in table.body else Profiles().mask
