@@ -44,7 +44,7 @@ def apply(grammar: Grammar, arguments: list[Argument], call: Call) -> Words:
     if _asks_about(arguments, words):
         return words
     for effect in grammar.always:
-        _always(effect, words, call)
+        always(effect, words, call)
     kinds, required = grammar.operands, grammar.required
     skip = False
     for given in words.given:
@@ -93,7 +93,8 @@ def _dispatched(words: Words, call: Call) -> None:
             call.nest([module, *words.operands])
 
 
-def _always(effect: FixedEffect, words: Words, call: Call) -> None:
+def always(effect: FixedEffect, words: Words, call: Call) -> None:
+    """Note an effect that every call has."""
     what = _filled(effect.what, words)
     if effect.zone == "here":
         wild = "*" in what and "{" not in effect.what
@@ -150,7 +151,7 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
     if action == "held":
         call.refuse(f"The option {given.option.shown} {clause.rest or 'is not described'}")
     elif action == "also":
-        _always(fixed(clause.rest), Words(), call)
+        always(fixed(clause.rest), Words(), call)
     elif action == "dispatches" and value is not None:
         call.subcommand = f"{given.option.names[0]} {value.text}"
         _value("executes", "", value, given, call)
@@ -464,5 +465,5 @@ def _packs(operand: Argument, call: Call) -> None:
 
 
 __all__ = [
-    "Given", "Words", "apply", "connects", "copy", "enter", "entered", "read_words", "remote_host", "unpack",
+    "Given", "Words", "always", "apply", "connects", "copy", "enter", "entered", "read_words", "remote_host", "unpack",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from keyturn.actions import Effect
 from keyturn.readers.shell.calls import Argument, Call
-from keyturn.readers.shell.effects import enter
+from keyturn.readers.shell.effects import always, enter
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import Words, read_words
 from keyturn.readers.shell.variables import variable_effect
@@ -112,13 +112,8 @@ def watch(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
 def any_words(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     """A program whose words are not told apart: it does all that its entry says, whatever they are."""
     call.options += [a.text for a in arguments if a.known and a.text.startswith("-")]
-    shown = " ".join(argument.text for argument in arguments)[:80]
     for effect in grammar.always:
-        what = effect.what.replace("{operands}", shown).strip()
-        if (effect.verb, effect.zone) == ("executes", "code"):
-            call.runs(what)
-        else:
-            call.add(effect.verb, what, effect.zone, effect.labels)
+        always(effect, Words(operands=arguments), call)
 
 
 def filled(operand: Argument, marker: str, line: Argument | None = None) -> Argument:
