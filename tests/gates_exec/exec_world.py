@@ -110,11 +110,13 @@ def compiled(source: str, folder: Path, name: str, *flags: str) -> Path:
     return folder / name
 
 
-def scripted(code: str, *, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def scripted(
+    code: str, *, before: tuple[str, ...] = (), words: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """Run Python *code* that has a supervisor of its own; it ends within a minute, or fails in words."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
-        [*before, sys.executable, "-c", code],
+        [*before, sys.executable, "-c", code, *words],
         capture_output=True, text=True, env=environment, timeout=60, check=False, start_new_session=True,
     )  # fmt: skip
 

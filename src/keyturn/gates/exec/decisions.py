@@ -28,11 +28,10 @@ from keyturn import readers
 from keyturn.actions import Action, Attribution, Gate, Shell, action_digest
 from keyturn.errors import KeyturnError
 from keyturn.gates.connection import RemoteService, Unreachable
+from keyturn.gates.exec import family, tracee
 from keyturn.gates.exec import scope as scopes
-from keyturn.gates.exec import tracee
 from keyturn.gates.exec.model import Allow, Deny, Exec, Verdict
 from keyturn.gates.exec.proposals import proposal, spoken, started
-from keyturn.gates.exec.tree import born
 from keyturn.gates.exec.wired import Wired
 from keyturn.gates.hooks import speech
 from keyturn.gates.hooks.contents import Looked, looked_into
@@ -179,7 +178,7 @@ class Decisions:
         """Whether process *pid* runs a command that was decided on."""
         with self._lock:
             found = self._scopes.get(pid)
-        return found is not None and bool(found[0]) and found[0] == born(pid)
+        return found is not None and bool(found[0]) and found[0] == family.born(pid)
 
     def _agents_own_interpreter(self, seen: Exec) -> bool:
         """Whether `env`, from an agent's first line, goes on to the interpreter of the very script that was started."""
@@ -418,17 +417,21 @@ class Decisions:
         self._remembered[_key(looked, above)] = _Remembered(policy, new)
 
     def _open(self, seen: Exec, new: scopes.Scope) -> None:
-        since = born(seen.tgid)
         with self._lock:
-            self._scopes[seen.tgid] = (since, new)
+            self._scopes[seen.tgid] = (seen.born, new)
             if len(self._scopes) > REMEMBERED:
-                self._scopes = {pid: kept for pid, kept in self._scopes.items() if born(pid) == kept[0]}
+                self._scopes = {
+                    pid: kept for pid, kept in self._scopes.items() if family.born(pid) == kept[0]
+                }
 
     def _scope_of(self, seen: Exec) -> scopes.Scope | None:
         """The scope of the process, or of the nearest one above that has one. A process id that was used again has none."""
-        for pid in (seen.tgid, *seen.ancestors):
+        found = self._scopes.get(seen.tgid)
+        if found is not None and seen.born and found[0] == seen.born:
+            return found[1]
+        for pid, birth in family.above(seen.parent):
             found = self._scopes.get(pid)
-            if found is not None and found[0] and found[0] == born(pid):
+            if found is not None and found[0] == birth:
                 return found[1]
         return None
 

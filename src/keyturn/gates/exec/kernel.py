@@ -7,6 +7,7 @@ linux/seccomp.h and the system call tables of x86-64 and arm64.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import socket
@@ -22,11 +23,12 @@ from keyturn.gates.exec.model import Support
 _NEW_LISTENER, _WAIT_KILLABLE = 8, 32
 
 NOTIF_RECV, NOTIF_SEND, NOTIF_ID_VALID, NOTIF_SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40082104
-CONTINUE = 1
+CONTINUE, _SYNC_WAKE_UP = 1, 1
 NOTIF = struct.Struct("<QIIiIQ6Q")  # id, pid, flags, nr, arch, instruction pointer, args
 RESPONSE = struct.Struct("<QqiI")  # id, value, error, flags
 
 _SEIZE, _INTERRUPT, _DETACH, _CONT = 0x4206, 0x4207, 17, 7
+_PEEKUSER, _RSP = 3, 19 * 8
 _TRACE_EXEC, _EXIT_KILL = 0x10, 0x100000
 EVENT_EXEC = 4
 WALL = 0x40000000
@@ -35,6 +37,7 @@ _SET_DUMPABLE, _SET_NO_NEW_PRIVS, _SET_CHILD_SUBREAPER = 4, 38, 36
 
 
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
+_TGKILL = {"x86_64": 234, "aarch64": 131}.get(platform.machine(), 234)
 _OPENAT2, _PIDFD_OPEN, _PIDFD_GETFD = 437, 434, 438
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(platform.machine(), 155)
 LANDLOCK_CREATE, LANDLOCK_RESTRICT = 444, 446
@@ -108,21 +111,28 @@ def _must(result: int) -> int:
 # --- the listener ----------------------------------------------------------------------------------
 
 
+_ZEROS = bytes(NOTIF.size)
+
+
 class Listener:
     """One listener: notifications in, answers out. Buffers are reused; one thread only."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._notification = ctypes.create_string_buffer(NOTIF.size)
+        self._bytes = memoryview(self._notification).cast("B")
         self._response = ctypes.create_string_buffer(RESPONSE.size)
+        # Who waits and who answers take turns, so they do it best on one processor (Linux 6.6; older ones refuse, which is
+        # no matter). Measured beside eight other busy processes: 1.45 of bare fork+exec instead of 1.6 at the median.
+        _ioctl(fd, NOTIF_SET_FLAGS, _SYNC_WAKE_UP)
         self._id = ctypes.create_string_buffer(8)
 
     def receive(self) -> tuple[int, ...] | None:
         """The next notification's numbers, or None if its caller is gone."""
-        ctypes.memset(self._notification, 0, NOTIF.size)
+        self._bytes[:] = _ZEROS  # the kernel takes no other
         if _ioctl(self.fd, NOTIF_RECV, self._notification) < 0:
             return None
-        return NOTIF.unpack(self._notification.raw)
+        return NOTIF.unpack_from(self._notification)
 
     def valid(self, number: int) -> bool:
         """Whether the caller still waits, so that its process id still is its own."""
@@ -166,7 +176,22 @@ def go_on(process: int, signal: int) -> None:
     _ptrace(_CONT, process, signal)
 
 
+def stack_pointer(process: int) -> int:
+    """Of the stopped *process*, on x86-64 only (PTRACE_PEEKUSER; `rsp` in sys/user.h). Raises `OSError`."""
+    ctypes.set_errno(0)
+    value = int(_trace(_PEEKUSER, process, _RSP, None))
+    if value == -1:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return value & 0xFFFFFFFFFFFFFFFF
+
+
 # --- looking ---------------------------------------------------------------------------------------
+
+
+def is_process(thread: int) -> bool:
+    """Whether *thread* is a process's first, so that its id is the process's, too (tgkill(2) with signal 0)."""
+    return _syscall(_TGKILL, thread, thread, 0) == 0 or ctypes.get_errno() == errno.EPERM
 
 
 def open_in_root(root: int, path: str) -> int:
@@ -252,6 +277,6 @@ def _forked(attempt: object) -> bool:
 
 __all__ = [
     "EVENT_EXEC", "LANDLOCK_CREATE", "LANDLOCK_RESTRICT", "PIVOT_ROOT", "WALL", "Listener", "adopt_orphans", "borrow_fd",
-    "call", "detach", "dumpable", "go_on", "install", "landlock_abi", "no_new_privileges", "open_in_root", "put_filter",
-    "seize", "send_fd", "support",
+    "call", "detach", "dumpable", "go_on", "install", "is_process", "landlock_abi", "no_new_privileges", "open_in_root", "put_filter",
+    "seize", "send_fd", "stack_pointer", "support",
 ]  # fmt: skip

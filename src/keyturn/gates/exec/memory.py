@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import struct
@@ -13,6 +14,40 @@ MAX_WORDS_BYTES = 2 * 1024 * 1024
 MAX_WORDS = 65_536
 MAX_PATH = 4_096
 _BLOCK = 4_096
+_IOVEC = struct.calcsize("2N")
+
+_vm_readv = ctypes.CDLL(None, use_errno=True).process_vm_readv
+_vm_readv.restype = ctypes.c_ssize_t
+_vm_readv.argtypes = (
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong,
+)  # fmt: skip
+
+
+class Pieces:
+    """Room for places in another process's memory, as process_vm_readv(2) wants them: address and length each."""
+
+    def __init__(self, count: int) -> None:
+        self._room = ctypes.create_string_buffer(_IOVEC * count)
+        self.address = ctypes.addressof(self._room)
+
+    def put(self, *numbers: int) -> None:
+        """Addresses and lengths, in turns."""
+        struct.pack_into(f"{len(numbers)}N", self._room, 0, *numbers)
+
+
+class Window:
+    """A buffer that other processes' memory is read into, one call each time. For one thread."""
+
+    def __init__(self, size: int) -> None:
+        self._room = ctypes.create_string_buffer(size)
+        self.view = memoryview(self._room).cast("B")
+        self._local = ctypes.create_string_buffer(_IOVEC)
+        struct.pack_into("2N", self._local, 0, ctypes.addressof(self._room), size)
+        self._address = ctypes.addressof(self._local)
+
+    def read(self, process: int, pieces: Pieces, count: int) -> int:
+        """How many bytes of the first *count* of *pieces* could be read, in their order, into `view`; -1 for none."""
+        return int(_vm_readv(process, self._address, 1, pieces.address, count, 0))
 
 
 def text(memory: int, address: int, limit: int) -> bytes:
@@ -87,4 +122,4 @@ def _pointers(memory: int, address: int, wide: bool) -> list[int]:
     raise Unreadable(errno.E2BIG)
 
 
-__all__ = ["MAX_PATH", "strings", "text"]
+__all__ = ["MAX_PATH", "Pieces", "Window", "strings", "text"]

@@ -25,7 +25,8 @@ class Exec(Struct, frozen=True):
 
     `pid` is the calling thread, `tgid` its process; `path` is what it asked for, absolute; `file` what lies there;
     `interpreter` is set when `file` is a `#!` script (then `script` is `file`, too), with the words that the kernel
-    puts in front in `prefix`. `ancestors` are its parents up to the supervisor, nearest first.
+    puts in front in `prefix`. `parent` is the process above it and `born` when its process was started, as proc(5) tells
+    it. Two with the same `question`, unless that is 0, are the same in everything but `pid`, `tgid`, `parent` and `born`.
     """
 
     pid: int
@@ -38,7 +39,9 @@ class Exec(Struct, frozen=True):
     interpreter: FileIdentity | None = None
     script: FileIdentity | None = None
     prefix: tuple[str, ...] = ()
-    ancestors: tuple[int, ...] = ()
+    parent: int = 0
+    born: str = ""
+    question: int = 0
 
 
 class Allow(Struct, frozen=True, tag=True):

@@ -18,9 +18,9 @@ from keyturn.gates.exec import killswitch
 from keyturn.gates.exec.clients import client_of
 from keyturn.gates.exec.confinement import Standing
 from keyturn.gates.exec.decisions import Counts, Decisions, Setting
+from keyturn.gates.exec.family import born
 from keyturn.gates.exec.hooked import Hooks
 from keyturn.gates.exec.standing import StandingLine
-from keyturn.gates.exec.tree import born
 from keyturn.gates.exec.wired import Around, Wired
 from keyturn.gates.hooks import places
 from keyturn.gates.hooks.authorization import wiring

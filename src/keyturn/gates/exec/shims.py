@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from keyturn.gates.exec import family
 from keyturn.gates.exec.decisions import Decisions
 from keyturn.gates.exec.model import Deny, Exec, FileIdentity, Verdict
-from keyturn.gates.hooks import places
 
 SCRIPT = ".shim.py"
 SOCKET = ".ask"
@@ -103,6 +103,10 @@ class Shims:
         interpreter, script = None, None
         if first := _first_line(file.path):
             interpreter, script = identity(first), file
+        try:
+            parent, birth = family.parent_and_birth(pid)
+        except OSError:  # no /proc here: no scope is found by it
+            parent, birth = 0, ""
         return Exec(
             pid=pid,
             tgid=pid,
@@ -113,7 +117,8 @@ class Shims:
             file=file,
             interpreter=interpreter,
             script=script,
-            ancestors=places.ancestors(pid),
+            parent=parent,
+            born=birth,
         )
 
 

@@ -3,7 +3,7 @@
 Rules kept here:
 
 - What was decided on is what runs. After the kernel has loaded the program and before its first instruction, words,
-  variables and file are compared with what was read (`loaded.mismatch`); anything else is killed. Plain "continue" would
+  variables and file are compared with what was read (`loaded`); anything else is killed. Plain "continue" would
   lose that race against another thread of the caller (seccomp_unotify(2), "NOTES").
 - Whatever goes wrong is a no: memory that can't be read, a file that is missing or too large, a caller that is traced, a
   `decide` that fails. If the supervisor ends, the kernel answers ENOSYS to every exec of the tree.
@@ -23,11 +23,13 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from keyturn.gates.exec import aimed, kernel, loaded, stops, tracee
+from keyturn.gates.exec import aimed, kernel, stops, tracee
 from keyturn.gates.exec.files import Files, Unreadable
 from keyturn.gates.exec.filter import TABLES, filter_program
 from keyturn.gates.exec.kernel import support
+from keyturn.gates.exec.loaded import Loaded
 from keyturn.gates.exec.model import Allow, Deny, Exec, Verdict
+from keyturn.gates.exec.repeated import Repeated
 from keyturn.gates.exec.saying import ready, say
 from keyturn.gates.exec.starting import become
 from keyturn.gates.exec.tree import descendants, parents, reap_orphans
@@ -104,6 +106,8 @@ class Supervisor:
         self._verified = not only_continue
         self._killed = killed or (lambda _exec, _why: None)
         self._files = Files()
+        self._repeated = Repeated()
+        self._loaded = Loaded()
         self._listeners: dict[int, kernel.Listener] = {}
         self._waiting: dict[tuple[int, int], tracee.Asked] = {}
         self._answers: deque[tuple[tuple[int, int], Verdict]] = deque()
@@ -225,7 +229,9 @@ class Supervisor:
             listener.answer(key[1], errno.EPERM if ours else 0, go_on=not ours)
             return
         try:
-            asked = tracee.read(notification, self._files)
+            asked = self._repeated.again(notification)
+            if asked is None:
+                asked = self._repeated.learn(tracee.read(notification, self._files))
         except Unreadable as problem:
             if listener.valid(key[1]):
                 if problem.words:
@@ -247,7 +253,7 @@ class Supervisor:
         except Exception as fault:
             verdict = Deny(f"the decision failed ({type(fault).__name__})")
         if verdict is not None and self._waiting.pop(key, None) is not None:
-            self._finish(key, asked, verdict)
+            self._answer(listener, key[1], asked, verdict)  # that it is still there was seen a moment ago
 
     def _late(self, key: tuple[int, int], verdict: Verdict) -> None:
         self._answers.append((key, verdict))
@@ -283,16 +289,18 @@ class Supervisor:
 
     def _finish(self, key: tuple[int, int], asked: tracee.Asked, verdict: Verdict) -> None:
         listener = self._listeners.get(key[0])
-        if listener is None or not listener.valid(key[1]):
-            return
+        if listener is not None and listener.valid(key[1]):
+            self._answer(listener, key[1], asked, verdict)
+
+    def _answer(self, listener: kernel.Listener, number: int, asked: tracee.Asked, verdict: Verdict) -> None:
         if not isinstance(verdict, Allow):
             if verdict.words:
                 say(asked.exec.pid, verdict.words)
-            listener.answer(key[1], errno.EPERM)
+            listener.answer(number, errno.EPERM)
         elif self._verified:
-            self._run_verified(listener, key[1], asked)
+            self._run_verified(listener, number, asked)
         else:
-            listener.answer(key[1], go_on=True)
+            listener.answer(number, go_on=True)
 
     def _run_verified(self, listener: kernel.Listener, number: int, asked: tracee.Asked) -> None:
         thread, process = asked.exec.pid, asked.exec.tgid
@@ -312,7 +320,7 @@ class Supervisor:
         if status >> 16 != kernel.EVENT_EXEC:
             kernel.detach(pid)  # the exec failed, and the caller goes on with the kernel's own error
             return
-        why = loaded.mismatch(asked)
+        why = self._loaded.mismatch(asked)
         if why:
             say(process, f"killed before it began: {why} while it waited")
             os.kill(process, signal.SIGKILL)

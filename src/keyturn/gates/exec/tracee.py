@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import re
 import stat
 
 from msgspec import Struct
 
-from keyturn.gates.exec import kernel
+from keyturn.gates.exec import family, kernel
 from keyturn.gates.exec import memory as memory_of
 from keyturn.gates.exec.files import Files, Unreadable
 from keyturn.gates.exec.filter import ARCH_I386, TABLES
@@ -25,15 +26,25 @@ _AT_EMPTY_PATH, _AT_SYMLINK_NOFOLLOW, _AT_FDCWD = 0x1000, 0x100, 0xFFFFFF9C
 _OWN = re.compile(r"/proc/(?:self|thread-self)(/.*)?", re.DOTALL)
 _DEV_FD = re.compile(r"/dev/(?:fd/([0-9]+)|(stdin|stdout|stderr))")
 MAGIC = re.compile(r"/proc/[0-9]+(?:/task/[0-9]+)?/(?:exe|fd/[0-9]+)")
+_X86_64 = platform.machine() == "x86_64"
 _STANDARD = {"stdin": "0", "stdout": "1", "stderr": "2"}
 
 
 class Asked(Struct, frozen=True):
-    """An exec, with the exact bytes that the kernel must load if it is to be the one that was read."""
+    """An exec, with the exact bytes that the kernel must load if it is to be the one that was read.
+
+    `counts` are how many words and variables they are; `native` says that what is loaded is a 64-bit program of x86-64,
+    whose first stack `loaded` can read; `given` is the path as the caller gave it. `plain`: what path, words, variables and folder
+    mean doesn't depend on which process asks.
+    """
 
     exec: Exec
     words: bytes
     variables: bytes
+    counts: tuple[int, int]
+    native: bool = False
+    given: bytes = b""
+    plain: bool = False
 
 
 def read(notification: tuple[int, ...], files: Files) -> Asked:
@@ -70,7 +81,8 @@ def _resolved(
     environment: list[bytes],
     files: Files,
 ) -> Asked:
-    tgid, ancestors = _family(thread)
+    tgid = _process_of(thread)
+    parent, birth = family.parent_and_birth(tgid)
     path = _where(thread, tgid, given, folder, flags)
     root = os.open(f"/proc/{thread}/root", os.O_PATH | os.O_CLOEXEC)
     try:
@@ -90,9 +102,24 @@ def _resolved(
     cwd = os.readlink(f"/proc/{thread}/cwd")
     words = tuple(os.fsdecode(word) for word in argv)
     script, prefix = (file, prefix) if interpreter else (None, ())
-    asked = Exec(thread, tgid, path, words, variables, cwd, file, interpreter, script, prefix, ancestors)
+    asked = Exec(thread, tgid, path, words, variables, cwd, file, interpreter, script, prefix, parent, birth)
     loaded = [*map(os.fsencode, prefix), *argv[1:]] if interpreter else argv or [b""]
-    return Asked(asked, _joined(loaded), _joined(environment))
+    counts = len(loaded), len(environment)
+    native = _native(head)
+    # /proc and /dev mean something else to each process; a script is two files.
+    plain = (
+        native
+        and not interpreter
+        and folder == _AT_FDCWD
+        and not flags
+        and not path.startswith(("/proc/", "/dev/"))
+    )
+    return Asked(asked, _joined(loaded), _joined(environment), counts, native, os.fsencode(given), plain)
+
+
+def _native(head: bytes) -> bool:
+    """Whether *head* begins a 64-bit program of x86-64, on such a machine (elf(5): EI_CLASS, e_machine)."""
+    return _X86_64 and head[4:5] == b"\x02" and head[18:20] == b"\x3e\x00"
 
 
 def _joined(words: list[bytes]) -> bytes:
@@ -162,31 +189,17 @@ def _where(thread: int, tgid: int, given: str, folder: int, flags: int) -> str:
     return given
 
 
-def _family(thread: int) -> tuple[int, tuple[int, ...]]:
-    """The process of *thread*, and its ancestors nearest first."""
-    tgid, parent = _status(thread)
-    ancestors: list[int] = []
-    own = os.getpid()
-    while parent > 1 and parent != own and len(ancestors) < 256:
-        ancestors.append(parent)
-        try:
-            _, parent = _status(parent)
-        except Unreadable:
-            break
-    return tgid, tuple(ancestors)
-
-
-def _status(process: int) -> tuple[int, int]:
+def _process_of(thread: int) -> int:
+    """The process that *thread* is of (proc_pid_status(5), Tgid)."""
     try:
-        fd = os.open(f"/proc/{process}/status", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(f"/proc/{thread}/status", os.O_RDONLY | os.O_CLOEXEC)
         try:
             text = os.read(fd, 512)
         finally:
             os.close(fd)
     except OSError as error:
         raise Unreadable(errno.ESRCH) from error
-    tgid = int(text.split(b"\nTgid:", 1)[1].split(None, 1)[0])
-    return tgid, int(text.split(b"\nPPid:", 1)[1].split(None, 1)[0])
+    return int(text.split(b"\nTgid:", 1)[1].split(None, 1)[0])
 
 
 def opened_in(process: int, path: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 
 def parents() -> dict[int, tuple[int, str]]:
@@ -46,12 +45,4 @@ def reap_orphans(root: int, kept: frozenset[int]) -> None:
                 continue
 
 
-def born(pid: int) -> str:
-    """When process *pid* was started (proc(5), field 22 of stat), empty when there is none: ids are used again."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
-    except (OSError, IndexError):
-        return ""
-
-
-__all__ = ["born", "descendants", "parents", "reap_orphans"]
+__all__ = ["descendants", "parents", "reap_orphans"]

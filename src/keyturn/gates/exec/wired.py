@@ -20,6 +20,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from keyturn.gates.exec import family
 from keyturn.gates.exec.clients import Child, Client
 from keyturn.gates.exec.clients.inert import active, setting
 from keyturn.gates.exec.hooked import Hooks
@@ -127,11 +128,11 @@ class Wired:
 
     def _above(self, seen: Exec, commanded: Callable[[int], bool]) -> _Member | None:
         """Whose start it is: the client's, if nothing was started in between, or a helper's."""
-        for steps, pid in enumerate((seen.tgid, *seen.ancestors)):
+        for steps, (pid, born) in enumerate(family.above(seen.tgid)):
             if commanded(pid):
                 return None
             member = self._members.get(pid)
-            if member is not None and member.born and member.born == self._born(pid):
+            if member is not None and member.born == born:
                 return member if member.helper is not None or steps <= 1 else None
         return None
 
