@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bench_stop
+from benchmarks import bench_envelope, bench_stop
 from keyturn.gates.exec.model import Allow, Exec, Verdict
 from keyturn.gates.exec.supervisor import Supervisor, support
 
@@ -89,7 +89,7 @@ def run() -> list[dict[str, Any]]:
     if not gate.asked:
         raise RuntimeError("the gate saw nothing, so nothing was measured")
     print(f"  load {', '.join(f'{one:.1f}' for one in os.getloadavg())}", file=sys.stderr)
-    return [*rows, *bench_stop.run()]
+    return [*rows, *bench_envelope.run(), *bench_stop.run()]
 
 
 def trues() -> str:

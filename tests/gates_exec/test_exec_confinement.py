@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +79,45 @@ def test_repositories_settings_and_hooks_are_protected_and_can_not_be_moved_away
     assert found[f"{work}/.git/config"] == ("bind", False)
     for above in (".git", "sub/.git", "sub"):
         assert found[f"{work}/{above}"] == ("bind", True), "a mount can't be renamed"
+
+
+def test_what_leads_to_the_repository_of_a_worktree_is_protected(work: Path) -> None:
+    (work / "tree").mkdir()
+    (work / "tree" / ".git").write_text(f"gitdir: {work}/.git/worktrees/tree\n")
+    kept = work / ".git" / "worktrees" / "tree"
+    kept.mkdir(parents=True)
+    for name in ("HEAD", "commondir", "gitdir"):
+        (kept / name).write_text("x")
+    seen = looked(work)
+    assert {f"{work}/tree/.git", f"{kept}/commondir", f"{kept}/gitdir"} <= set(seen.protected)
+    assert f"{kept}/config.worktree" in seen.absent
+
+
+def test_sockets_and_pipes_in_the_workspace_are_hidden(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(work)
+    os.mkfifo("pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+    assert {f"{work}/pipe", f"{work}/socket"} <= set(looked(work).hidden_files)
+
+
+@needs_envelope
+def test_a_service_that_listens_in_the_workspace_is_not_reached(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(work)
+    script = "curl -s --max-time 2 --unix-socket socket http://x/; echo $?"
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        server.listen()
+        server.settimeout(0)
+        confined(work, script)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+        subprocess.run(["bash", "-c", script], check=False, capture_output=True)
+        server.accept()[0].close()  # the control
 
 
 def test_nothing_inside_a_protected_folder_is_opened_again(work: Path) -> None:

@@ -143,6 +143,7 @@ class _Look:
         self._files: set[str] = set()
         self._folders: set[str] = set()
         self._git: list[str] = []
+        self._leading: list[str] = []
         self._linked: set[int] = set()
 
     @property
@@ -156,18 +157,21 @@ class _Look:
         return tuple(sorted(self._git))
 
     def through(self, top: str) -> None:
-        """Find what is secret below *top*, and the repositories there. A second name of a secret file is found, too."""
+        """Find what is secret or leads outside below *top*, and the repositories there. A second name of a secret file is found, too."""
         names: dict[int, list[str]] = {}
         waiting = [top]
         while waiting:
             folder = waiting.pop()
             entries = self._entries(folder)
-            if {"HEAD", "objects", "config"} <= {entry.name for entry in entries}:
+            there = {entry.name for entry in entries}
+            if {"HEAD", "objects", "config"} <= there:
                 self._git.append(folder)
                 entries = [entry for entry in entries if entry.name not in _GIT_OBJECTS]
+            self._leading += [f"{folder}/{name}" for name in _leading(entries, there)]
             for entry in entries:
                 names.setdefault(entry.inode(), []).append(entry.path)
-                if self._candidate.fullmatch(entry.name) and path_labels(entry.path, self._around):
+                labelled = self._candidate.fullmatch(entry.name) and path_labels(entry.path, self._around)
+                if labelled or _is_special(entry):
                     self.hide(entry.path)
                 elif entry.is_dir(follow_symlinks=False) and entry.name not in _UNSEARCHED:
                     waiting.append(entry.path)
@@ -218,6 +222,7 @@ class _Look:
         wanted = [posixpath.join(top, path) for top in write for path in listed]
         for git in self._git:
             wanted += [f"{git}/{name}" for name in ("config", "config.worktree", "hooks")]
+        wanted += self._leading
         wanted += [path for path in own if not os.path.isdir(path)]
         present: set[str] = set()
         absent: set[str] = set()
@@ -232,6 +237,19 @@ class _Look:
         known = present | absent
         bare = {path for path in absent if not any(inside(path, one) for one in known if one != path)}
         return tuple(sorted(present)), tuple(sorted(bare))
+
+
+def _leading(entries: Iterable[os.DirEntry[str]], names: set[str]) -> Iterator[str]:
+    """Files there that say where a repository's settings lie (gitrepository-layout(5)): of a worktree, or a submodule."""
+    if {"HEAD", "commondir"} <= names:
+        yield from ("commondir", "gitdir", "config.worktree")
+    if any(entry.name == ".git" and entry.is_file(follow_symlinks=False) for entry in entries):
+        yield ".git"
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a socket, a pipe or a device: who is at its other end is outside the tree."""
+    return not (entry.is_symlink() or entry.is_dir() or entry.is_file())
 
 
 def _last_parts(labels: Iterable[Label]) -> re.Pattern[str]:
