@@ -27,6 +27,7 @@ ACTING = WRITING | RUNNING | {"-delete", "-files0-from"}
 _GLOBAL = re.compile(r"-[HLPEXdsx]+|-O[0-3]|-D[a-z,]*")
 _REFUSED = frozenset({"-f"})
 """BSD's find takes `-f` before the starting points only, others don't at all: behind them it ends every find before it looks."""
+_PRIMARY = re.compile(r"--?[A-Za-z].*", re.DOTALL)
 _NEWER = re.compile(r"-newer[aBcm][aBcmt]")
 _FOLLOWS = frozenset({"-L", "-H", "-follow"})
 
@@ -122,6 +123,8 @@ class _Expression:
             self._deletes = True
         elif text in RUNNING:
             self._command(word)
+        elif text.startswith("-") and not _PRIMARY.fullmatch(text):
+            return  # no find has a primary that isn't letters: it ends with an error before it looks
         elif text.startswith("-"):
             self._call.refuse(f"find has no {text} that is described", word.span)
         else:
@@ -131,8 +134,7 @@ class _Expression:
 
     def _value(self, word: Argument) -> Argument | None:
         if self._at >= len(self._words):
-            self._call.refuse(f"{word.text} lacks its value", word.span)
-            return None
+            return None  # every find ends with an error before it looks
         value = self._words[self._at]
         self._at += 1
         if value.many and may_act(value):

@@ -52,8 +52,12 @@ def _inline(words: Words, call: Call) -> bool:
 
 def _code(text: Argument, call: Call) -> None:
     call.runs(text.text)
-    if not text.known:
+    if not text.known and not text.prefix:
         call.refuse("Code that is only known when it runs", text.span)
+    elif not text.known:
+        anything(call)
+        for verb in ("reads", "writes"):
+            call.path(verb, Argument("files that the code names", text.span, known=False))
 
 
 def _files(words: Words, in_place: bool, call: Call) -> None:
