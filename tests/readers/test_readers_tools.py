@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from readers_cases import AROUND
 
+from keyturn.cli.dry_run import DryRun
+from keyturn.policy import STARTER, load as policy
 from keyturn.readers import read_shell
 from keyturn.readers.shell.ceiling import ANYTHING
 from keyturn.readers.shell.grammar import BadGrammar, Grammar, load, programs
@@ -127,3 +131,46 @@ def test_a_value_is_only_understood_if_the_pattern_matches_all_of_it(value: str,
 def test_a_value_may_be_attached_where_options_have_one_dash(script: str, complete: bool) -> None:
     text = "[zz]\nabout='x'\nsingle_dash=true\noptions='''-D[NAME]\n-debug\n-F NAME'''"
     assert read_shell(script, replace(AROUND, programs=(("x.toml", text),))).complete == complete
+
+
+_HOSTILE = tomllib.loads((Path(__file__).parent / "hostile_tools.toml").read_text("utf-8"))
+
+
+@cache
+def _starter() -> DryRun:
+    return DryRun(policy(STARTER), "shell", "", protected=("/home/dev/.keyturn",))
+
+
+def _decision(script: str) -> str:
+    line = {"content": script, "cwd": "/data/project", "workspace": "/data/project", "home": "/home/dev"}
+    decision: str = json.loads(_starter().answer(json.dumps(line).encode()))["decision"]
+    return decision
+
+
+@pytest.mark.parametrize("way", _HOSTILE)
+def test_nothing_hostile_runs_unasked_under_the_starter_policy(way: str) -> None:
+    assert [script for script in _HOSTILE[way] if _decision(script) == "run"] == []
+
+
+def test_there_are_hundreds_of_hostile_ones() -> None:
+    assert sum(map(len, _HOSTILE.values())) >= 500
+
+
+@pytest.mark.parametrize("script", ["git log -p src", "pytest -q tests", "docker ps -a", "eslint --fix src"])
+def test_their_harmless_neighbours_do_run(script: str) -> None:
+    """Negative control of the test above."""
+    assert _decision(script) == "run"
+
+
+@pytest.mark.parametrize("script", ["pytest {}", "eslint --fix {}", "tsc -p {}", "rspec {}"])
+def test_code_beside_what_is_checked_counts_as_code_of_its_folder(script: str) -> None:
+    elsewhere = {effect.key for effect in read_shell(script.format("/tmp/x"), AROUND).effects}
+    here = {effect.key for effect in read_shell(script.format("src"), AROUND).effects}
+    assert "executes:temporary" in elsewhere
+    assert not any(key.startswith("executes:") and key != "executes:code" for key in here)
+
+
+def test_history_of_a_secret_file_is_secret() -> None:
+    for script in ("git show HEAD:.env", "git log -p -- .env", "git blame .env", "git cat-file -p HEAD:.env"):
+        assert any("secret" in effect.labels for effect in read_shell(script, AROUND).effects), script
+    assert not any(effect.labels for effect in read_shell("git show HEAD:README.md", AROUND).effects)

@@ -182,16 +182,20 @@ class Call(Struct):
             if where != "workspace":
                 self.add(verb, what, where)
 
-    def code(self, argument: Argument, language: str = "other") -> None:
-        """Note that the file *argument* is run. Code out of a pipe or descriptor can't be looked at."""
-        if argument.known and not argument.text.startswith(("/dev/", "/proc/")):
-            self.files.append(CodeUse(argument.text, self.places(argument.text), language))
-        self.add("executes", argument.text, "code")
+    def runs_below(self, argument: Argument) -> None:
+        """Note that *argument* is read and code in or beside it runs: outside the workspace, that is code of that zone."""
         before = len(self.effects)
         self.path("reads", argument)
         self.effects += [
             replace(effect, verb="executes") for effect in self.effects[before:] if effect.zone != "workspace"
         ]
+
+    def code(self, argument: Argument, language: str = "other") -> None:
+        """Note that the file *argument* is run. Code out of a pipe or descriptor can't be looked at."""
+        if argument.known and not argument.text.startswith(("/dev/", "/proc/")):
+            self.files.append(CodeUse(argument.text, self.places(argument.text), language))
+        self.add("executes", argument.text, "code")
+        self.runs_below(argument)
         if not argument.known:
             self.refuse("Code that is only known when it runs", argument.span)
         elif argument.text == "-" or argument.text.startswith(("/dev/", "/proc/")):

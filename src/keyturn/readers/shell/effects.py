@@ -6,7 +6,7 @@ import re
 
 from msgspec.structs import replace
 
-from keyturn.actions import Effect
+from keyturn.actions import Effect, Verb
 from keyturn.readers.paths import sure, unknown_path
 from keyturn.readers.shell.calls import Argument, Call, Scene, below, join
 from keyturn.readers.shell.ceiling import widest
@@ -157,6 +157,8 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
         _value("executes", "", value, given, call)
     elif action == "code" and value is not None:
         call.code(value)
+    elif action == "runs" and value is not None:
+        call.runs_below(value)
     elif action == "lists" and value is not None:
         _lists(value, call)
     elif action == "script" and value is not None:
@@ -306,6 +308,10 @@ def _operand(kind: str, operand: Argument, operands: list[Argument], index: int,
         read_file(operand, call)
     elif kind in ("writes", "deletes"):
         call.path("writes" if kind == "writes" else "deletes", operand)
+    elif kind in ("runs", "fixes"):
+        call.runs_below(operand)
+        if kind == "fixes":
+            call.path("writes", operand)
     elif kind == "edits":
         call.path("reads", operand)
         call.path("writes", operand)
@@ -359,6 +365,9 @@ def _object(operand: Argument, call: Call) -> None:
     pieces = operand.text.split("/")
     if not operand.known or operand.text.startswith("/") or ".." in pieces:
         call.path("reads", operand)
+    else:  # what history keeps of a secret file is as secret as the file
+        path = replace(operand, text=operand.text.rpartition(":")[2])
+        call.effects += [effect for effect in _effects_of("reads", path, call) if effect.labels]
 
 
 def _repository(operand: Argument, call: Call) -> None:
@@ -398,7 +407,7 @@ def _into(target: Argument, sources: list[Argument], call: Call) -> None:
         if options & {"--link", "--symbolic-link"}:
             call.path("writes", source)  # what is later done to the link is done there
         if source.text.rstrip("/").rsplit("/", 1)[-1] in ("", ".", ".."):
-            if any(effect.verb == "configures" for effect in _effects_of_writing(source, call)):
+            if any(effect.verb == "configures" for effect in _effects_of("writes", source, call)):
                 unpack(target, call)  # `cp -r .git/. x`: the names are those inside the source
         elif "--parents" in options:
             call.path("writes", below(target, source))
@@ -408,10 +417,10 @@ def _into(target: Argument, sources: list[Argument], call: Call) -> None:
             _kept(join(target, source), call)
 
 
-def _effects_of_writing(argument: Argument, call: Call) -> list[Effect]:
-    """What writing to *argument* would be, without noting it."""
+def _effects_of(verb: Verb, argument: Argument, call: Call) -> list[Effect]:
+    """What doing *verb* to *argument* would be, without noting it."""
     asked = Call(call.program, call.scene, call.span)
-    asked.path("writes", argument)
+    asked.path(verb, argument)
     return asked.effects
 
 

@@ -40,6 +40,7 @@ VALUE_ACTIONS = words(
     outputs
     pattern
     reads
+    runs
     script
     stops
     target
@@ -51,7 +52,7 @@ VALUE_ACTIONS = words(
 """First words of an option's description; see `programs/README.md`."""
 
 OPERANDS = words(
-    "text reads writes edits deletes moves into links unpacks url sends shows remote copy code program rest "
+    "text reads runs fixes writes edits deletes moves into links unpacks url sends shows remote copy code program rest "
     "process package held object changes repository packs makes begins system"
 )
 """What an operand can be."""
