@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from readers_cases import AROUND
 
 from keyturn.cli.dry_run import DryRun
-from keyturn.policy import STARTER, load as policy
+from keyturn.policy import STARTER
+from keyturn.policy import load as policy
 from keyturn.readers import read_shell
 from keyturn.readers.shell.ceiling import ANYTHING
 from keyturn.readers.shell.grammar import BadGrammar, Grammar, load, programs
