@@ -18,6 +18,7 @@ from test_exec_run import KEYTURN, Done, House
 
 from keyturn.cli.client import Client
 from keyturn.errors import KeyturnError
+from keyturn.gates.exec.clients import git
 from keyturn.home import Home
 
 HELD = "rm -r precious; echo RAN >> proof.txt"
@@ -250,6 +251,35 @@ def test_a_file_that_changed_after_the_hook_is_not_what_was_allowed(house: Clien
     done = playing.end()
     assert (done.told["begun"], house.proof) == (0, ""), done.err
     assert [gate for gate, _ in playing.held] == ["run"], "as it stands, and denied there"
+
+
+@pytest.mark.parametrize(
+    ("words", "asks"),
+    [
+        ("rev-parse --show-toplevel", True),
+        ("-c core.fsmonitor=false status --porcelain", True),
+        ("-C /elsewhere log --oneline -n 5", True),
+        ("--git-dir /x cat-file --batch", True),
+        ("config --get user.name", True),
+        ("config user.name", True),
+        ("config user.name eve", False),
+        ("config --get --unset user.name", False),
+        ("log --output=x", False),
+        ("diff --outp=x", False),
+        ("log -o x", False),
+        ("branch -D main", False),
+        ("branch --show-current", True),
+        ("symbolic-ref HEAD refs/heads/x", False),
+        ("-c core.fsmonitor=evil status", False),
+        ("-c alias.x=!evil x", False),
+        ("--exec-path=/evil status", False),
+        ("commit -m x", False),
+        ("", False),
+    ],
+)
+def test_a_question_to_git_is_told_from_an_act(words: str, asks: bool) -> None:
+    found = git.parted(words.split())
+    assert (found is not None and git.question(found[1])) is asks
 
 
 @pytest.mark.parametrize(

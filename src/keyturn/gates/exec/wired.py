@@ -21,16 +21,14 @@ from typing import Literal
 from msgspec import Struct
 
 from keyturn.gates.exec import family
-from keyturn.gates.exec.clients import Child, Client
-from keyturn.gates.exec.clients.inert import active, setting
+from keyturn.gates.exec.clients import Child, Client, git
+from keyturn.gates.exec.clients.inert import active
 from keyturn.gates.exec.hooked import Hooks
 from keyturn.gates.exec.model import Exec, FileIdentity
 from keyturn.gates.exec.proposals import changed_variables, started
 from keyturn.gates.exec.scope import Started, system_name
 from keyturn.gates.hooks.contents import MAX_TEXT, looked_at
 
-_GIT_WORDS = ("--no-optional-locks",)
-_GIT_VALUES = ("-C", "--work-tree", "--git-dir")
 _BARE = re.compile(r"[A-Za-z0-9_./@%+=:,-]+")
 _QUOTED = re.compile(r"'(?:[^']|'\"'\"')*'")
 
@@ -227,22 +225,12 @@ class Wired:
         return None
 
     def _git(self, words: tuple[str, ...], folder: str) -> bool:
-        at = 0
-        while at < len(words):
-            word, value = words[at], words[at + 1] if at + 1 < len(words) else ""
-            if word == "-c" and setting(value):
-                at += 2
-            elif word in _GIT_VALUES:
-                folder = value if word == "--git-dir" else folder
-                at += 2
-            elif word in _GIT_WORDS:
-                at += 1
-            else:
-                break
-        rest = words[at:]
-        own = self._own_folder(folder)
-        return any(self._matches(one, rest) for one in self.client.git) or (
-            own and any(self._matches(one, rest) for one in self.client.git_writes)
+        found = git.parted(words)
+        if found is None:
+            return False
+        folder, rest = found[0] or folder, found[1]
+        return git.question(rest) or (
+            self._own_folder(folder) and any(self._matches(one, rest) for one in self.client.git_writes)
         )
 
     # --- commands ----------------------------------------------------------------------------------------

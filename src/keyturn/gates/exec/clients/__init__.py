@@ -58,8 +58,8 @@ class Client(Struct, frozen=True):
 
     `programs`: paths of programs beside the first that are the client itself, with the words that they may have (`...`
     stands for all words of the first). `hook_shell`: what a hook's command line is handed to; empty: it has none.
-    `folders`: the client's own that it puts at the end of PATH. `git`: what it asks git, after git's own options;
-    `git_writes`: what it has git do in folders of its own, `git_folder`. `snapshot`: (words before, pattern) of the shell
+    `folders`: the client's own that it puts at the end of PATH. What any client asks git is in `git`; `git_writes`: what this
+    one has git do in folders of its own, `git_folder`. `snapshot`: (words before, pattern) of the shell
     that writes the file which its commands read in first, its path in group `path`; `snapshot_children`: what that starts.
     """
 
@@ -69,7 +69,6 @@ class Client(Struct, frozen=True):
     hook_shell: tuple[str, ...] = ()
     own: tuple[Own, ...] = ()
     folders: tuple[str, ...] = ()
-    git: tuple[tuple[str, ...], ...] = ()
     git_writes: tuple[tuple[str, ...], ...] = ()
     git_folder: str = ""
     stand_ins: tuple[StandIn, ...] = ()

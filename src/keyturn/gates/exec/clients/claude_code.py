@@ -35,16 +35,6 @@ CLIENT = Client(
         Own("bash", ("-c", "env"), (Child("env"),)),
         Own("ps", ("-o", r"[a-z=,]+", "-p", "[0-9]+")),
     ),
-    git=(
-        ("config", "--(?:local|worktree)", "--includes", "-z", "--list"),
-        ("config", r"user\.(?:name|email)"),
-        ("log", "--oneline", "-n", "[0-9]+"),
-        ("ls-files", "--error-unmatch", "--", r":\(icase\)\.claude/[a-z.]+"),
-        ("remote",),
-        ("remote", "get-url", "origin"),
-        ("rev-parse", "--is-inside-work-tree", "--show-cdup"),
-        ("status", "--short", "--ignore-submodules=dirty"),
-    ),
     stand_ins=(
         StandIn("bfs", ("-S", "dfs", "-regextype", "findutils-default"), "find"),
         StandIn("ugrep", _CALLED, "grep"),

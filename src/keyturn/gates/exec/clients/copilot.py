@@ -22,10 +22,4 @@ CLIENT = Client(
         Own("bash", ("-l", "-c", _LOGIN), (Child("id", ("-u",)), Child("env", ("-0",)))),
         Own("pgrep", ("-P", "[0-9]+")),
     ),
-    git=(
-        ("--version",),
-        ("remote", "-v"),
-        ("rev-parse", "HEAD"),
-        ("rev-parse", "--verify", "--quiet", r"HEAD\^\{commit\}"),
-    ),
 )

@@ -15,8 +15,4 @@ CLIENT = Client(
     wrapping=Wrapping(("-c",), _TEXT),
     programs=(("{interpreter}", (r"--max-old-space-size=[0-9]+", "{script}", "...")),),
     hook_shell=("-c",),
-    git=(
-        ("rev-parse", "--show-toplevel"),
-        ("rev-parse", "--git-common-dir"),
-    ),
 )
