@@ -73,9 +73,27 @@ truncate -s «0|3» «@file@|@new@»
 tee «|-a» @new@ «|@new@» < @file@
 sed «-n 1p|s/o/0/g|2d|/x/d» @files@
 sed «-i|-i.bak|--in-place|--in-place=.o|-n -i» «s/o/0/|1d|1p» @files@
-sed «'w n1'|'s/o/0/w n2.txt'» @file@
+sed «'w n1'|'s/o/0/w n2.txt'|'1r b.txt'|'1e touch n1'|'1e rm b.txt'|'s/[/]/x/w n1'|'1W n1'» @files@
+sed -i «.bak|''» «s/o/0/|'1w n1'» @files@
+sed --in-place='*.old' «1d|s/o/0/» @files@
 split -l 1 @file@ «|part|sub/part|p»
-csplit -s @file@ 2
+csplit -s «|-f n|-f sub/n» @file@ 2
+split «-l1 -d|-l 1 -a 3|-b 2 --additional-suffix=.q|-l 1 --numeric-suffixes=5» @file@ «|part|sub/p|n1.»
+split -l 1 --filter='cat > n1' @file@
+cp --parents @files@ «@folder@|other»
+cp «-b -S .old|-S~ -b» @file@ @file@
+mv -b -S .o @file@ @file@
+find «.|sub» -name '*.txt' «|-print0» | tar «--null|--no-recursion» -cf n.tar -T -
+tar -cf n.tar «@folder@|@files@» «--remove-files|--checkpoint=1 --checkpoint-action=exec='touch n1'|-I gzip|--totals»
+tar -cf n.tar -C sub «f.txt|.»
+tar -cf n.tar sub && tar -xf n.tar «--one-top-level=n8|--to-command='cat > n2.txt'|--transform=s/f/g/|-O|-k»
+zip -q «n1|n2.zip|sub/n3.zip|n.z» @files@
+zip -q «-m|-j|-r|-rm|-T|-T -TT 'cp a.txt n1;:'» n1.zip «@folder@|@files@»
+find . -name '*.txt' | zip -q n1.zip -@
+find . -name '*.txt' -print0 | «du -c --files0-from=-|sort --files0-from=-|wc --files0-from=-»
+find . -name '*.txt' | tee n1 | xargs cat
+awk -f @file@ a.txt
+find . -name '*.txt' | tr '\n' '\0' | xargs -0 «rm -f|touch»
 tar «-cf|cf|-czf» «n.tar|sub/n.tar» «@folder@|@files@»
 tar -cf n.tar sub && tar «-xf|tf|-xvf» n.tar «|-C other»
 gzip «|-k|-f|-c» @files@

@@ -211,6 +211,10 @@ class Call(Struct):
                 found.append(absolute(whole, around) if sure(text, folder, around) else whole)
         return tuple(dict.fromkeys(found))
 
+    def line(self, text: str, span: Span) -> None:
+        """Note that *text* is given to a shell of its own: `sh -c text`."""
+        self.nest([Argument("sh", span), Argument("-c", span), Argument(text, span)])
+
     def nest(self, words: list[Argument], scene: Scene | None = None) -> None:
         """Note that *words* run as a command."""
         if words:

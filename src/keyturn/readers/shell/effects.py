@@ -186,7 +186,7 @@ def _lists(file: Argument, call: Call) -> None:
 
 def _script(value: Argument, call: Call) -> None:
     if value.known:
-        call.scripts.append((value.text, "posix", value.span))
+        call.line(value.text, value.span)
     else:
         call.refuse("A script whose text is only known when it runs", value.span)
 

@@ -102,7 +102,7 @@ def _proxy(value: Argument, host: Argument | None, call: Call) -> None:
     if any(token.group(1) not in filled for token in _TOKEN.finditer(value.text)):
         call.refuse("A command of ssh with a token that is not described", value.span)
         return
-    call.scripts.append((_TOKEN.sub(lambda m: filled[m.group(1)], value.text), "posix", value.span))
+    call.line(_TOKEN.sub(lambda m: filled[m.group(1)], value.text), value.span)
 
 
 def _named(value: Argument, host: Argument | None, call: Call) -> None:

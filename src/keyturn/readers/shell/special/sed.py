@@ -121,7 +121,7 @@ def _does(reading: _Script, script: Argument, call: Call) -> None:
             call.path("writes" if verb == "writes" else "reads", Argument(name, script.span))
     for line in reading.lines:
         call.runs(line)
-        call.scripts.append((line, "posix", script.span))
+        call.line(line, script.span)
     if reading.runs_input:
         call.runs("lines of the input")
         anything(call)

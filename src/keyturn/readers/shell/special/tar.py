@@ -39,8 +39,14 @@ def tar(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     mode = call.subcommand = modes.pop()
     for archive in _values(words, "-f"):
         _archive(archive, mode, "--force-local" in names, call)
-    _runs(words, mode, call)
-    _folders(words, mode, call)
+    _packers(words, mode, call)
+    lines = _lines(words, call)
+    _folders(words, mode == "extract" and not lines, call)
+    for line in lines:
+        if line.known:
+            call.line(line.text, line.span)
+        else:
+            anything(call)
     if mode == "extract":
         _extracts(words, names, call)
     else:
@@ -66,8 +72,7 @@ def _archive(archive: Argument, mode: str, local: bool, call: Call) -> None:
         call.path("writes" if mode in _WRITING else "reads", archive)
 
 
-def _runs(words: Words, mode: str, call: Call) -> None:
-    """Programs: a packer as words, and lines for the shell."""
+def _packers(words: Words, mode: str, call: Call) -> None:
     for program in _values(words, "-I"):
         if not program.known:
             anything(call)
@@ -76,29 +81,28 @@ def _runs(words: Words, mode: str, call: Call) -> None:
         else:
             unpacks = [] if mode in _WRITING else ["-d"]
             call.nest([Argument(word, program.span) for word in (*program.text.split(), *unpacks)])
-    scripts = [*_values(words, "--to-command"), *_values(words, "-F")]
+
+
+def _lines(words: Words, call: Call) -> list[Argument]:
+    """What is given to a shell while tar works."""
+    found = [*_values(words, "--to-command"), *_values(words, "-F")]
     for action in _values(words, "--checkpoint-action"):
         if action.known and action.text.startswith("exec="):
-            scripts.append(action.without("exec="))
+            found.append(action.without("exec="))
         elif not action.known and not _PLAIN_ACTIONS.match(action.prefix):
             anything(call)
         elif action.known and not _PLAIN_ACTIONS.fullmatch(action.text):
             call.refuse("An action of tar that is not described", action.span)
-    for script in scripts:
-        if script.known:
-            call.scripts.append((script.text, "posix", script.span))
-        else:
-            anything(call)
+    return found
 
 
-def _folders(words: Words, mode: str, call: Call) -> None:
-    """`-C` counts for the operands behind it: what is packed may lie in each of the folders, what is unpacked in the last."""
+def _folders(words: Words, last: bool, call: Call) -> None:
+    """`-C` counts for the operands behind it: what is packed may lie in each of the folders, what is unpacked in the *last*."""
     folders = scene = call.scene
     for folder in _values(words, "-C"):
         scene = scene.moved(entered(folder, scene, physical=True))
         folders = folders.moved(folders.folders | scene.folders)
-    surely = mode == "extract" and len(_values(words, "-C")) < 2 and not call.scripts
-    call.scene = scene if surely else folders
+    call.scene = scene if last and len(_values(words, "-C")) < 2 else folders
 
 
 def _extracts(words: Words, names: set[str], call: Call) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from msgspec.structs import replace
 
 from keyturn.readers.shell.calls import Argument, Call
@@ -44,10 +46,12 @@ def _tests(words: Words, names: set[str], archive: Argument, call: Call) -> None
     commands = [given.value for given in words.given if "-TT" in given.option.names and given.value]
     for command in commands:
         if command.known:
-            call.scripts.append((command.text.replace("{}", "x.zip") + " x.zip", "posix", command.span))
+            call.line(command.text.replace("{}", "x.zip") + " x.zip", command.span)
         else:
             anything(call)
-    if "-T" in names and not commands:
+    if "-T" in names and not commands and archive.known:
+        call.line(f"unzip -tqq {shlex.quote(archive.text)}", archive.span)
+    elif "-T" in names and not commands:
         call.nest([Argument("unzip", archive.span), Argument("-tqq", archive.span), archive])
 
 
