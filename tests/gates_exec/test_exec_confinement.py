@@ -299,5 +299,39 @@ def test_no_descriptor_of_the_supervisor_is_inherited(work: Path) -> None:
     assert "got" not in done.stdout
 
 
+@needs_envelope
+def test_what_the_person_redirected_can_be_named_again_and_nothing_beside_it(
+    work: Path, tmp_path: Path
+) -> None:
+    """`> out` outside the view is the person's own doing; the file beside it is not."""
+    out, beside = tmp_path / "out", tmp_path / "beside"
+    beside.write_text("kept")
+    script = f"echo one; echo two >> /dev/stdout; echo three >> /proc/self/fd/1; echo no >> {beside}; cat < /dev/stdin"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with out.open("a") as writing, (work / "plain").open() as reading:
+        subprocess.run(
+            [sys.executable, "-c", RUN, json.dumps([str(work), script, []])],
+            stdin=reading, stdout=writing, stderr=subprocess.PIPE, env=environment, timeout=60, check=False,
+        )  # fmt: skip
+    assert out.read_text() == "one\ntwo\nthree\nplain"
+    assert beside.read_text() == "kept"
+
+
+@needs_envelope
+def test_a_terminal_can_be_named_again(work: Path) -> None:
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    script = "echo one > /dev/stderr; echo two > /dev/stdout; [ -t 1 ] && echo three"
+    with os.fdopen(theirs, "r+b", buffering=0) as side:
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, json.dumps([str(work), script, []])],
+            stdin=side, stdout=side, stderr=side, env=environment, timeout=60, check=False,
+        )  # fmt: skip
+        shown = os.read(ours, 4_096)
+    os.close(ours)
+    assert done.returncode == 0
+    assert shown.split() == [b"one", b"two", b"three"]
+
+
 def test_covered_adds_what_was_made() -> None:
     assert covered(Survey("/w", protected=("/w/a",)), ("/w/b",)).protected == ("/w/a", "/w/b")

@@ -101,7 +101,7 @@ def builder(whole: Envelope) -> Callable[[], None]:
             if stat.S_ISDIR(os.fstat(number).st_mode):
                 raise OSError(9, f"its standard descriptor {number} is a folder, which would be a way out")
         namespaces.enter(whole.places, whole.cwd, network=whole.network)
-        landlock.restrict(whole.rules, whole.ports)
+        landlock.restrict(whole.rules, whole.ports, range(3))
         calls.take_away(code)
 
     return build

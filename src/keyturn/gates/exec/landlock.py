@@ -10,7 +10,9 @@ Sources: landlock(7), linux/landlock.h, the kernel's Documentation/userspace-api
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import stat
 import struct
 from collections.abc import Callable, Iterable
 
@@ -64,10 +66,11 @@ def handled(abi: int) -> int:
     return rights
 
 
-def restrict(rules: Iterable[Rule], ports: Ports | None) -> int:
+def restrict(rules: Iterable[Rule], ports: Ports | None, given: Iterable[int] = ()) -> int:
     """Deny the caller and its descendants everything but *rules*; returns the ABI that it stands on. Raises `OSError`.
 
-    With *ports* None TCP is left alone. From ABI 6 nothing signals or traces a process outside, or reaches an abstract
+    What the descriptors *given* lead to may be opened again by their names (`/dev/stdout`), for what they are open for. With
+    *ports* None TCP is left alone. From ABI 6 nothing signals or traces a process outside, or reaches an abstract
     socket there (tracing is denied by every ABI). The caller must be single-threaded.
     """
     abi = kernel.landlock_abi()
@@ -81,6 +84,8 @@ def restrict(rules: Iterable[Rule], ports: Ports | None) -> int:
     def add(rules_fd: int) -> None:
         for rule in rules:
             _allow_path(rules_fd, rule, files)
+        for fd in given:
+            _allow_again(rules_fd, fd, files)
         if tcp and ports is not None:
             for right, numbers in ((_BIND_TCP, ports.bind), (_CONNECT_TCP, ports.connect)):
                 for number in numbers:
@@ -118,6 +123,19 @@ def _allow_path(rules_fd: int, rule: Rule, files: int) -> None:
             _add(rules_fd, _PATH_BENEATH, struct.pack("<Qi", rights, fd))
     finally:
         os.close(fd)
+
+
+def _allow_again(rules_fd: int, fd: int, files: int) -> None:
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISCHR(mode):
+        return  # a pipe or socket can be opened again without a rule; a folder is nothing to be given
+    way = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+    rights = (READ_FILE if way != os.O_WRONLY else 0) | (WRITE_FILE | TRUNCATE if way != os.O_RDONLY else 0)
+    rights |= IOCTL_DEV if stat.S_ISCHR(mode) else 0
+    try:
+        _add(rules_fd, _PATH_BENEATH, struct.pack("<Qi", rights & files, fd))
+    except OSError:
+        return  # a file without a place in any folder, as a memory file: nothing that a rule can name
 
 
 def _add(rules_fd: int, kind: int, attributes: bytes) -> None:
