@@ -5,11 +5,14 @@
 `PLAN` is a file with one JSON list a line: `["ask", SCRIPT]` asks the hook and stops on a no, `["deaf", SCRIPT]` doesn't
 care what it answers, `["snapshot", NAME]` has a shell write a snapshot, `["run", SCRIPT]` starts the script in its
 wrapping, `["start", WORDS…]` starts a program, `["text", TEXT]` a shell with that text, `["set", NAME, VALUE]` sets a
-variable for what is started, `["append", NAME, TEXT]` changes a snapshot, `["write", FILE, TEXT]` a file.
+variable for what is started, `["append", NAME, TEXT]` changes a snapshot, `["write", FILE, TEXT]` a file,
+`["adopt"]` makes the client the parent of what its commands leave behind, `["wait"]` waits for that.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import subprocess
@@ -75,6 +78,13 @@ def main() -> None:
         elif verb == "append":
             with snapshot(rest[0]).open("a") as out:
                 out.write(rest[1])
+        elif verb == "adopt":
+            os.environ["CLIENT_PID"] = str(os.getpid())
+            ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        elif verb == "wait":
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    os.wait()
         elif verb == "write":
             Path(rest[0]).write_text(rest[1])
         elif verb == "run":

@@ -309,3 +309,15 @@ def test_a_command_is_not_the_client(house: ClientHouse) -> None:
     assert done.told["begun"] == 1, done.err
     own = house.play(SNAPSHOT, ("ask", RAN), ("run", RAN)).told["own"]
     assert done.told["own"] == own, "the hook, the snapshot, and nothing of what ran below the command"
+
+
+def test_what_a_command_left_behind_is_not_the_client_that_adopts_it(house: ClientHouse) -> None:
+    """A process that was forked off a command, never executed anything, and is now a child of the client's."""
+    waits = 'while read -r a b c p d < /proc/$BASHPID/stat && [ "$p" != "$CLIENT_PID" ]; do :; done'
+    script = f"( ( {waits}; exec git -c core.hooksPath=/dev/null remote ) & )"
+    done = house.play(
+        SNAPSHOT, ("adopt",), ("ask", script), ("run", script), ("wait",), approve=("hooks", "run")
+    )
+    assert done.told["begun"] == 1, done.err
+    own = house.play(SNAPSHOT, ("ask", RAN), ("run", RAN)).told["own"]
+    assert done.told["own"] == own, "what the client asks git itself is its own (above); this is not"

@@ -42,4 +42,12 @@ def above(process: int) -> Iterator[tuple[int, str]]:
         process = parent
 
 
-__all__ = ["above", "born", "parent_and_birth"]
+def same_program(one: int, other: int) -> bool:
+    """Whether two processes run the same file (proc(5), `exe`): a fork that has executed nothing yet runs its parent's."""
+    try:
+        return os.path.samestat(os.stat(f"/proc/{one}/exe"), os.stat(f"/proc/{other}/exe"))
+    except OSError:
+        return False
+
+
+__all__ = ["above", "born", "parent_and_birth", "same_program"]

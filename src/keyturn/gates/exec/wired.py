@@ -2,8 +2,8 @@
 
 Rules kept here:
 
-- Only a process that is the client itself, or a child of it that has started nothing yet, starts what is the client's own.
-  A process that runs a command is not the client, and neither is anything below it.
+- Only a process that is the client itself, or a child of it that is still running the client's program, starts what is the
+  client's own. A process that runs a command is not the client, and neither is anything below it, whoever adopts it.
 - What is the client's own is listed word for word (`clients/`), with variables that are inert or as they were (`inert`).
   What such a helper starts itself is listed, too; a hook of git's or a filter is not, and so it is asked for.
 - A command is taken out of its wrapping only where the wrapping is exactly the known one. The file that it reads in first
@@ -131,7 +131,8 @@ class Wired:
                 return None
             member = self._members.get(pid)
             if member is not None and member.born == born:
-                return member if member.helper is not None or steps <= 1 else None
+                forked = steps == 0 or (steps == 1 and family.same_program(seen.tgid, pid))
+                return member if member.helper is not None or forked else None
         return None
 
     def _of_helper(self, seen: Exec, above: _Member) -> bool:
