@@ -55,8 +55,9 @@ CONFIGURING_PAIRS = (
 )
 
 
-_SPLITS = re.compile(r"""[\s"'\\](?:/|\.\.)|\\0?57""")
-"""A name that programs which split lines into words (xargs) would take for two, the second one leading elsewhere."""
+_SPLITS = re.compile(r"""[\s"'\\](?:/|\.\.)|\\0?57|\|\s*$""")
+"""A name that programs which split lines into words (xargs) would take for two, the second one leading elsewhere, that tar
+would take for another, or that perl would take for a command, as it ends with a bar."""
 
 
 def path_effects(verb: Verb, path: str, around: Surroundings, wild: bool = False) -> list[Effect]:

@@ -1,6 +1,6 @@
 """perl(1) and ruby(1): one-line programs over files, whose switches have a way of writing of their own.
 
-The program's text is code that runs, so it is held like a script; what is read here beside it is which files `-n`,
+The program's text is code that runs, unless it is one of the few forms of `one_liners`; what is read here beside it is which files `-n`,
 `-p` and `-i` read and write. Sources: perlrun(1), ruby(1).
 """
 
@@ -14,6 +14,7 @@ from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.ceiling import anything
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import Words, read_words
+from keyturn.readers.shell.special.one_liners import only_changes_lines
 from keyturn.readers.shell.special.wrappers import held
 
 _ATTACHED = {
@@ -28,7 +29,11 @@ def perl(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     words = read_words(grammar, _apart(grammar, arguments, call), call, stops=True)
     held(words, call)
     names = {name for given in words.given for name in given.option.names}
+    programs = [given.value for given in words.given if "-e" in given.option.names and given.value]
+    plain = call.program == "perl" and only_changes_lines(names, programs, words.operands)
     for given in words.given:
+        if plain:
+            break
         if given.value and {"-e", "-E", "-M", "-m", "-r"} & set(given.option.names):
             _code(given.value, call)
         elif given.value and "-I" in given.option.names:
