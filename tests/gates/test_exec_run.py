@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from keyturn.cli.init import create
 from keyturn.gates.exec.confinement import missing
 from keyturn.gates.exec.kernel import support
+from keyturn.home import Home
+from keyturn.policy.folder import STARTER, read_folder
 
 KEYTURN = [sys.executable, "-m", "keyturn"]
 
@@ -23,7 +26,7 @@ KEYTURN = [sys.executable, "-m", "keyturn"]
 class House:
     """A home with a running server, a colleague who may approve, and a workspace."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, policy: dict[str, bytes] | None = None) -> None:
         self.home = root / "kt"
         self.work = root / "work"
         self.work.mkdir()
@@ -32,7 +35,10 @@ class House:
             "KEYTURN_HOME": str(self.home),
             "PATH": "/usr/bin:/bin",
         }
-        self.keyturn("init", "--person", "dana")
+        if policy is None:
+            self.keyturn("init", "--person", "dana")
+        else:
+            create(Home(self.home), "dana", "Dana", "enforce", policy=policy)
         self.serve()
         made = json.loads(self.keyturn("person", "add", "erin", "--group", "reviewers", "--json"))
         self.token = root / "erin.token"
@@ -376,6 +382,21 @@ def test_a_script_that_only_the_tree_sees_is_asked_for_as_the_tree_sees_it(house
     finally:
         outside.unlink()
     assert (house.work / "keep").exists()
+
+
+@needs_envelope
+def test_a_policy_may_confine_every_command(tmp_path: Path) -> None:
+    files = {**read_folder(STARTER), "envelope.toml": b'default = "read-only"\n'}
+    house = House(Path(os.path.realpath(tmp_path)), files)
+    try:
+        command = ["bash", "-c", "ls -d . && touch made"]
+        assert house.ran("--", *command).told["envelope"]["profile"] == "read-only"
+        assert not (house.work / "made").exists()
+        other = house.ran("--confine", "workspace", "--", *command)
+        assert other.code == 0, other.err
+        assert (house.work / "made").exists(), "the control: where the profile gives it"
+    finally:
+        house.stop()
 
 
 def test_in_a_terminal_the_run_is_recorded_with_its_decisions(house: House) -> None:

@@ -248,8 +248,9 @@ from keyturn.gates.exec.supervisor import Supervisor
 from keyturn.gates.exec.survey import survey
 from keyturn.policy.profiles import Profile
 from keyturn.resources import Surroundings
-work, script, listed = json.loads(sys.argv[1])
-profile = Profile("listed", read=(".",), programs=tuple(listed))
+work, script, listed, more = json.loads(sys.argv[1])
+more = {name: tuple(value) if isinstance(value, list) else value for name, value in more.items()}
+profile = Profile("listed", **{"read": (".",), "programs": tuple(listed), **more})
 around = Surroundings(cwd=work, workspace=work, home="/nowhere")
 build = builder(envelope(profile, survey(profile, (), around, ())))
 kept = os.open("/etc/passwd", os.O_RDONLY); os.set_inheritable(kept, True)
@@ -261,10 +262,10 @@ sys.exit(code)
 """
 
 
-def confined(work: Path, script: str, *listed: str) -> subprocess.CompletedProcess[str]:
+def confined(work: Path, script: str, *listed: str, **more: object) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
-        [sys.executable, "-c", RUN, json.dumps([str(work), script, listed])],
+        [sys.executable, "-c", RUN, json.dumps([str(work), script, listed, more])],
         capture_output=True, text=True, env=environment, timeout=60, check=False, start_new_session=True,
     )  # fmt: skip
 
@@ -310,11 +311,26 @@ def test_what_the_person_redirected_can_be_named_again_and_nothing_beside_it(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with out.open("a") as writing, (work / "plain").open() as reading:
         subprocess.run(
-            [sys.executable, "-c", RUN, json.dumps([str(work), script, []])],
+            [sys.executable, "-c", RUN, json.dumps([str(work), script, [], {}])],
             stdin=reading, stdout=writing, stderr=subprocess.PIPE, env=environment, timeout=60, check=False,
         )  # fmt: skip
     assert out.read_text() == "one\ntwo\nthree\nplain"
     assert beside.read_text() == "kept"
+
+
+@needs_envelope
+def test_where_there_is_network_only_the_ports_named_are_reached(work: Path) -> None:
+    if support().landlock_abi < landlock.TCP_SINCE:
+        pytest.skip("this kernel's Landlock knows nothing of TCP, which `standing` says")
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        ports = [server.getsockname()[1] for server in (one, two)]
+        script = "; ".join(
+            f"(: > /dev/tcp/127.0.0.1/{port}) 2>/dev/null && echo reached {port}" for port in ports
+        )
+        named = confined(work, script, network=True, connect=[ports[0]])
+        assert named.stdout == f"reached {ports[0]}\n", named.stderr
+        assert confined(work, script, network=True).stdout.count("reached") == 2
+        assert confined(work, script).stdout == ""
 
 
 @needs_envelope
@@ -324,7 +340,7 @@ def test_a_terminal_can_be_named_again(work: Path) -> None:
     script = "echo one > /dev/stderr; echo two > /dev/stdout; [ -t 1 ] && echo three"
     with os.fdopen(theirs, "r+b", buffering=0) as side:
         done = subprocess.run(
-            [sys.executable, "-c", RUN, json.dumps([str(work), script, []])],
+            [sys.executable, "-c", RUN, json.dumps([str(work), script, [], {}])],
             stdin=side, stdout=side, stderr=side, env=environment, timeout=60, check=False,
         )  # fmt: skip
         shown = os.read(ours, 4_096)
