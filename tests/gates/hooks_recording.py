@@ -90,6 +90,9 @@ class Recording:
     def standing(self, session: str, workspace: str) -> str:
         return POLICY
 
+    def watch(self, session: str, tell: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
     def confinement(self, profile: str) -> None:
         return None
 

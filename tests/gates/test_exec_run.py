@@ -245,6 +245,27 @@ def test_a_remembered_yes_is_for_the_same_question_only(house: House) -> None:
     assert (done.told["allowed"], done.told["remembered"]) == (3, 0), done.err
 
 
+def test_a_question_that_no_file_has_a_say_in_is_remembered_as_well(house: House) -> None:
+    (house.work / "often.py").write_text("import subprocess\nfor _ in range(4): subprocess.run(['true'])\n")
+    done = house.ran("--agent", "tester", "--", "python3", "often.py")
+    assert (done.told["allowed"], done.told["remembered"]) == (1, 3), done.err
+
+
+def test_what_a_remembered_question_would_run_is_looked_into_each_time(house: House) -> None:
+    """A shortcut that forgot the script's text would count it as remembered once more."""
+    code = (
+        "import pathlib, subprocess\n"
+        "text = pathlib.Path('inner.sh')\n"
+        "go = lambda: subprocess.run(['sh', 'inner.sh'])\n"
+        "text.write_text('ls -d /usr\\n'); go(); go(); go()\n"
+        "text.write_text('ls -d /etc\\n'); go()\n"
+    )
+    (house.work / "changes.py").write_text(code)
+    done = house.ran("--agent", "tester", "--", "python3", "changes.py")
+    assert done.out.split() == ["/usr", "/usr", "/usr", "/etc"], done.err
+    assert (done.told["allowed"], done.told["remembered"]) == (2, 2), done.err
+
+
 def test_a_tighter_policy_ends_what_is_remembered(house: House) -> None:
     """The workspace's own rules tighten; a *no* comes as soon as the server reads them, though *yes* was remembered."""
     (house.work / "tighten.py").write_text(

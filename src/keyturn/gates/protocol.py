@@ -121,11 +121,15 @@ class Withdraw(Struct, frozen=True, tag="withdraw"):
 
 
 class Standing(Struct, frozen=True, tag="standing"):
-    """Ask which policy decides now for an open session in a workspace: what a gate remembers holds under that one only."""
+    """Ask which policy decides now for an open session in a workspace: what a gate remembers holds under that one only.
+
+    With `watch` the server hangs up on the connection before it confirms a change after which answers may differ.
+    """
 
     id: int
     session: str
     workspace: str
+    watch: bool = False
 
 
 class Begin(Struct, frozen=True, tag="begin"):

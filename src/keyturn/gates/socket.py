@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -44,6 +45,7 @@ class GateConnection(asyncio.Protocol):
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
         self._peer = Peer(-1, -1, -1)
+        self._end_watch: Callable[[], None] = _nothing
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take down who is at the other end."""
@@ -73,6 +75,8 @@ class GateConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A gate that left gets no answer; what was recorded stays recorded, a held request goes on waiting."""
+        self._end_watch()
+        self._end_watch = _nothing
         for task in self._tasks:
             task.cancel()
 
@@ -139,6 +143,8 @@ class GateConnection(asyncio.Protocol):
                 request = await service.withdraw(ask.request, ask.why, by="gate")
                 return wire.Answer(ask.id, request=request)
             case wire.Standing():
+                if ask.watch:  # before the look, so that no change slips through between them
+                    self._watch(ask.session)
                 return wire.Answer(ask.id, policy=service.standing(ask.session, ask.workspace))
             case wire.Begin():
                 return wire.Answer(ask.id, begun=await self._begun(ask))
@@ -177,9 +183,34 @@ class GateConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(_LENGTH.pack(len(body)) + body)
 
+    def _watch(self, session: str) -> None:
+        """Have the gate hung up on when answers in *session* may be stale. A descriptor of its own: loops lend theirs to nobody."""
+        self._end_watch()
+        lent = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if lent is None:
+            return
+        line = socket.fromfd(lent.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
+        end = self._service.watch(session, lambda: _hang_up(line))
+
+        def ended() -> None:
+            end()
+            line.close()
+
+        self._end_watch = ended
+
     def _close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+def _hang_up(line: socket.socket) -> None:
+    """From any thread; the other end hears of it before this returns (unix(7))."""
+    with contextlib.suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def _nothing() -> None:
+    """Where nobody watches, nothing ends it."""
 
 
 def _require_provable(gate: Gate) -> None:

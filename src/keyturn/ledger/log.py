@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future as ThreadFuture
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread
@@ -167,6 +167,13 @@ class Ledger:
         subscription = Subscription(asyncio.get_running_loop(), capacity, self._writer.leave)
         self._writer.join(subscription)
         return subscription
+
+    def tell_first(self, who: Callable[[Sequence[Entry] | None], None]) -> None:
+        """Call *who* with the entries of each commit: in the writer's thread, once they are visible and before anybody is answered.
+
+        With None, when more became visible than is known. It must be quick and must not raise: all recording waits for it.
+        """
+        self._writer.told_first = who
 
     def inclusion(self, index: int) -> str:
         """A c2sp.org/tlog-proof@v1 text for entry *index* under the newest checkpoint. Raises `NotFound` outside of the log."""

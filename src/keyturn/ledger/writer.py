@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future as ThreadFuture
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -56,6 +56,7 @@ class Writer:
         clock: Callable[[], float],
     ) -> None:
         self.broken = ""
+        self.told_first: Callable[[Sequence[Entry] | None], None] | None = None
         self._store = store
         self._sequencer = sequencer
         self._queue = queue
@@ -121,12 +122,16 @@ class Writer:
             self._answer(asks, [_refusal(error) for _ in asks], [])
             return
         self._sequencer.commit(done)
+        if self.told_first is not None and done.entries:
+            self.told_first(done.entries)
         self._answer(asks, done.results, done.entries)
 
     def _settle_doubt(self) -> None:
         """After a failed write: did it happen all the same (an answer lost on the way)? Then the log goes on from there."""
         if self._store.head() != (self._sequencer.head if self._sequencer.tree.size else None):
             self._sequencer.load()
+            if self.told_first is not None:
+                self.told_first(None)
         self._doubt = False
 
     def _do(self, job: Job) -> None:

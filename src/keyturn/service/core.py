@@ -20,6 +20,7 @@ from keyturn.ledger.entries import Prepared
 from keyturn.policy import Policy
 from keyturn.service.ids import NewId, new_id
 from keyturn.service.settings import Settings
+from keyturn.service.watches import Watches
 from keyturn.service.workspaces import Workspaces
 
 PREPARED = 4096
@@ -57,6 +58,8 @@ class Core:
         self.deadlines = asyncio.Event()
         self.recordings: Path | None = None
         self.observe: Callable[[str, float], None] | None = None
+        self.watches = Watches()
+        ledger.tell_first(self.watches.landed)
         self._policy: Policy | None = None
         self.workspaces = Workspaces()
         self._prepared: dict[int, tuple[Struct, Prepared]] = {}
@@ -102,8 +105,9 @@ class Core:
         return self._roster
 
     def people_changed(self) -> None:
-        """Forget the cached roster."""
+        """Forget the cached roster; what was decided with it is stale, too."""
         self._roster = None
+        self.watches.everybody()
 
     def prepared(self, value: Struct) -> Prepared:
         """*value* as it is recorded, made once: readings and decisions come from memory again and again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from keyturn.actions import Action, Agent, Gate, Human, Text
@@ -52,6 +52,10 @@ class Service(Protocol):
 
     def standing(self, session: str, workspace: str) -> str:
         """The digest of the policy that decides now in *workspace*. Raises `SessionClosed` and its kin for one that isn't open."""
+        ...
+
+    def watch(self, session: str, tell: Callable[[], None]) -> Callable[[], None]:
+        """Call *tell* once, from any thread, before a change is confirmed that makes answers in *session* stale; gives what ends it."""
         ...
 
     def confinement(self, profile: str) -> Confinement | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from keyturn.actions import Action, Agent, Gate, Human, Text
@@ -75,6 +75,10 @@ class Keyturn:
     def standing(self, session: str, workspace: str) -> str:
         """See `Service.standing`."""
         return authorization.standing(self.core, session, workspace)
+
+    def watch(self, session: str, tell: Callable[[], None]) -> Callable[[], None]:
+        """See `Service.watch`."""
+        return self.core.watches.add(session, tell)
 
     def confinement(self, profile: str) -> Confinement | None:
         """See `Service.confinement`."""

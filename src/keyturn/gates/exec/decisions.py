@@ -7,8 +7,7 @@ Rules kept here:
 - Held means that the process waits, for as long as the request does; nobody's patience ends before.
 - After people approved, the files are looked at again: other bytes are not what was approved (promise 4).
 - A *run* that policy gave by itself is remembered for exactly the same question (program, words, variables, folder,
-  digests, links, scope) and is used only while the policy that gave it decides, which the server is asked each time.
-  What people approved is never remembered: an approval is for once.
+  digests, links, scope) and is used only while nothing changed that could change the answer (`remembered`).
 """
 
 from __future__ import annotations
@@ -16,9 +15,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import threading
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -28,34 +25,25 @@ from keyturn import readers
 from keyturn.actions import Action, Attribution, Gate, Shell, action_digest
 from keyturn.errors import KeyturnError
 from keyturn.gates.connection import RemoteService, Unreachable
-from keyturn.gates.exec import family, tracee
 from keyturn.gates.exec import scope as scopes
+from keyturn.gates.exec import tracee
 from keyturn.gates.exec.model import Allow, Deny, Exec, Verdict
+from keyturn.gates.exec.processes import Processes
 from keyturn.gates.exec.proposals import proposal, spoken, started
+from keyturn.gates.exec.remembered import Line, Memory, Yes
+from keyturn.gates.exec.reports import Reports
+from keyturn.gates.exec.waiting import ended
 from keyturn.gates.exec.wired import Wired
 from keyturn.gates.hooks import speech
-from keyturn.gates.hooks.contents import Looked, looked_into
+from keyturn.gates.hooks.contents import Looked, looked_into, looks_nowhere
 from keyturn.resources import Surroundings
-from keyturn.service.model import Outcome, Receipt, RequestView
+from keyturn.service.model import Outcome, RequestView
 
 WAIT_SECONDS = 7 * 24 * 3600.0
 """Longest wait for people. A request's own deadline comes long before."""
 
-SETTLED_SECONDS = 1.0
-"""When a program that was allowed to start has started, or was killed before its first instruction."""
-
-STARTED = "it started as it was decided; how it ended is not seen"
-
-REMEMBERED = 4096
-"""How many answers are remembered; more than that and all are forgotten."""
-
-
-class Line(Protocol):
-    """Who says which policy decides now."""
-
-    def policy(self, session: str, workspace: str) -> str | None:
-        """Its digest, None when nothing remembered may be used."""
-        ...
+DENIED = 4096
+"""How many refusals are kept; more than that and all are forgotten."""
 
 
 class Setting(Struct, frozen=True):
@@ -87,11 +75,6 @@ class Counts(Struct):
     begun: int = 0
 
 
-class _Remembered(Struct, frozen=True):
-    policy: str
-    scope: scopes.Scope
-
-
 class Ended(Struct, frozen=True):
     """Why the first program of the tree didn't start."""
 
@@ -111,19 +94,16 @@ class Decisions:
         tell: Callable[[str], None],
     ) -> None:
         self._service = service
-        self._line = line
         self._loop = loop
         self._setting = setting
         self._tell = tell
-        self._lock = threading.Lock()
-        self._scopes: dict[int, tuple[str, scopes.Scope]] = {}
-        self._remembered: dict[bytes, _Remembered] = {}
+        self._processes = Processes()
+        self._memory = Memory(line, setting.session, setting.around.workspace)
         self._asking: set[asyncio.Task[None]] = set()
-        self._unreported: dict[int, Outcome] = {}
+        self._reports = Reports(service, loop)
         self._denied: dict[int, tuple[bytes, str]] = {}
         self._first: int | None = None
         self._first_script = ""
-        self._begun: list[str] = []
         self.counts = Counts()
         self.first: Outcome | None = None
         self.not_started: Ended | None = None
@@ -135,7 +115,9 @@ class Decisions:
         try:
             verdict = self._at_once(seen)
             if verdict is None:
-                self._loop.call_soon_threadsafe(self._begin, seen, answer)
+                # Before it is asked: an answer under way while something changes must not be kept as one from afterwards.
+                number = self._memory.number()
+                self._loop.call_soon_threadsafe(self._begin, seen, answer, number)
             return verdict
         except KeyturnError as error:
             return _deny(speech.failed(error))
@@ -146,11 +128,10 @@ class Decisions:
         denied = self._denied.get(seen.tgid)
         if denied is not None and denied[0] == _same(seen):
             return Deny(denied[1])
-        with self._lock:
-            first = self._first is None
-            if first:
-                self._first = seen.tgid
-            above = self._scope_of(seen)
+        first = self._first is None
+        if first:
+            self._first = seen.tgid
+        above = self._processes.scope_of(seen)
         if first and self._setting.agent:
             self._first_script = seen.script.path if seen.script else ""
             self._agent_starts(seen)
@@ -158,13 +139,16 @@ class Decisions:
         wired = self._setting.wired
         if self._agents_own_interpreter(seen) if wired is None else wired.interpreter(seen):
             return Allow()
-        if wired is not None and wired.owns(seen, self._commanded):
+        if wired is not None and wired.owns(seen, self._processes.commanded):
             self.counts.own += 1
             return Allow()
+        asked_before = self._memory.of_question(seen, above) if wired is None else None
+        if asked_before is not None:
+            return self._again(seen, asked_before)
         if above is not None and above.predicts(started(seen) if wired is None else wired.started(seen)):
             self.counts.predicted += 1
             return Allow()
-        if wired is not None and wired.command(seen, self._commanded) is not None:
+        if wired is not None and wired.command(seen, self._processes.commanded) is not None:
             return None  # whether its hook allowed it is asked first, whatever is remembered
         return self._from_memory(seen, above)
 
@@ -172,13 +156,7 @@ class Decisions:
         if self._setting.wired is not None:
             self._setting.wired.first(seen)
         else:
-            self._open(seen, scopes.Scope(environment=_environment(seen)))
-
-    def _commanded(self, pid: int) -> bool:
-        """Whether process *pid* runs a command that was decided on."""
-        with self._lock:
-            found = self._scopes.get(pid)
-        return found is not None and bool(found[0]) and found[0] == family.born(pid)
+            self._processes.open(seen, scopes.Scope(environment=_environment(seen)))
 
     def _agents_own_interpreter(self, seen: Exec) -> bool:
         """Whether `env`, from an agent's first line, goes on to the interpreter of the very script that was started."""
@@ -192,19 +170,22 @@ class Decisions:
         )
 
     def _from_memory(self, seen: Exec, above: scopes.Scope | None) -> Verdict | None:
-        if not self._remembered:
+        if not self._memory:
             return None
         action = self._proposal(seen)
-        if readers.known(action.content, replace(self._setting.around, cwd=action.cwd)) is None:
+        around = replace(self._setting.around, cwd=action.cwd)
+        if readers.known(action.content, around) is None:
             return None
         looked = self._looked(action, seen)
-        known = self._remembered.get(_key(looked, above))
+        known = self._memory.of(looked, above)
         if known is None:
             return None
-        if self._line.policy(self._setting.session, self._setting.around.workspace) != known.policy:
-            self._remembered.clear()
-            return None
-        self._open(seen, known.scope)
+        if self._setting.wired is None and looks_nowhere(action, around):
+            self._memory.keep_question(seen, above, known)
+        return self._again(seen, known)
+
+    def _again(self, seen: Exec, known: Yes) -> Verdict:
+        self._processes.open(seen, known.scope)
         self.counts.remembered += 1
         return Allow()
 
@@ -214,16 +195,16 @@ class Decisions:
 
     # --- on the loop ----------------------------------------------------------------------------------
 
-    def _begin(self, seen: Exec, answer: Callable[[Verdict], None]) -> None:
-        task = self._loop.create_task(self._answered(seen, answer))
+    def _begin(self, seen: Exec, answer: Callable[[Verdict], None], number: int) -> None:
+        task = self._loop.create_task(self._answered(seen, answer, number))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
-    async def _answered(self, seen: Exec, answer: Callable[[Verdict], None]) -> None:
+    async def _answered(self, seen: Exec, answer: Callable[[Verdict], None], number: int) -> None:
         verdict: Verdict
         state = "failed"
         try:
-            verdict, state = await self._asked(seen), "allowed"
+            verdict, state = await self._asked(seen, number), "allowed"
         except _No as no:
             verdict, state = _deny(no.words), no.state
         except Unreachable as error:
@@ -237,7 +218,7 @@ class Decisions:
             verdict = _deny(speech.broken())
         if isinstance(verdict, Deny):
             self.counts.refused += 1
-            if len(self._denied) >= REMEMBERED:
+            if len(self._denied) >= DENIED:
                 self._denied.clear()
             # Who looks along PATH by itself tries the same file under its next name: that is one question.
             self._denied[seen.tgid] = (_same(seen), verdict.words)
@@ -247,7 +228,7 @@ class Decisions:
 
     async def _allowed_by_hook(self, seen: Exec, wired: Wired) -> bool:
         """Whether *seen* is a command that the client's hook allowed and that was not started yet; then it is begun."""
-        command = wired.command(seen, self._commanded)
+        command = wired.command(seen, self._processes.commanded)
         if command is None:
             return False
         setting = self._setting
@@ -266,17 +247,18 @@ class Decisions:
         )
         if begun is None:
             return False
-        self._open(seen, scopes.opened(begun.action, begun.reading, seen.cwd, executes, seen.environment))
-        self._begun.append(begun.action)
+        self._processes.open(
+            seen, scopes.opened(begun.action, begun.reading, seen.cwd, executes, seen.environment)
+        )
+        self._reports.begun(begun.action)
         self.counts.begun += 1
         return True
 
-    async def _asked(self, seen: Exec) -> Verdict:
+    async def _asked(self, seen: Exec, number: int) -> Verdict:
         if self._setting.wired is not None and await self._allowed_by_hook(seen, self._setting.wired):
             return Allow()
         action = self._proposal(seen)
-        with self._lock:
-            above = self._scope_of(seen)
+        above = self._processes.scope_of(seen)
         looked = await asyncio.to_thread(self._looked, action, seen)
         reading = readers.read(looked.action.content, looked.around)
         # Also what `sh -c` and its like would start: it must not be predicted by a scope that nobody decided on.
@@ -297,16 +279,16 @@ class Decisions:
         new = scopes.opened(
             outcome.action, reading, seen.cwd, executes, seen.environment, None if leaving else above
         )
-        self._open(seen, new)
+        self._processes.open(seen, new)
         if held:
             self.counts.approved += 1
         else:
             self.counts.allowed += 1
-            self._remember(looked, above, outcome.decision.policy, new)
+            self._memory.keep(looked, above, Yes(outcome.decision.policy, number, new))
         if seen.tgid == self._first and self.first is None:
             self.first = outcome
         else:
-            self._started(seen, outcome)
+            self._reports.started(seen.tgid, outcome)
         return Allow()
 
     async def _approved(self, seen: Exec, action: Action, outcome: Outcome) -> tuple[Outcome, Looked]:
@@ -315,7 +297,7 @@ class Decisions:
             raise _No(speech.refused(outcome.words), "refused")
         needs = outcome.decision.obligations.approve
         self._tell(f"held: {spoken(seen)[:200]}: waiting for {needs} (request {outcome.request}).")
-        view = await self._waited(seen, outcome.request)
+        view = await self._waited(seen.tgid, outcome.request)
         if view.state != "approved":
             raise _No(_why(view), view.state)
         looked = await asyncio.to_thread(self._looked, action, seen)
@@ -331,29 +313,11 @@ class Decisions:
         self._tell(f"approved: {spoken(seen)[:200]} (request {outcome.request}).")
         return claimed, looked
 
-    async def _waited(self, seen: Exec, request: str) -> RequestView:
-        """The request once it has ended. When the process that waits is gone first, the request is given up."""
-        gone = asyncio.Event()
-        try:
-            watched = os.pidfd_open(seen.tgid)
-        except OSError:
-            watched = -1
-        if watched >= 0:
-            self._loop.add_reader(watched, gone.set)
-        waiting = asyncio.ensure_future(self._service.wait(request, WAIT_SECONDS))
-        leaving = asyncio.ensure_future(gone.wait())
-        try:
-            await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done():
-                return waiting.result()
-            await self._service.withdraw(request, "The process that waited for it has ended.")
+    async def _waited(self, process: int, request: str) -> RequestView:
+        view = await ended(self._service, request, process, WAIT_SECONDS)
+        if view is None:
             raise _No("the process that waited has ended. Nothing ran.", "withdrawn")
-        finally:
-            waiting.cancel()
-            leaving.cancel()
-            if watched >= 0:
-                self._loop.remove_reader(watched)
-                os.close(watched)
+        return view
 
     async def finished(self, code: int | None) -> None:
         """End what still asks, and report what started. Never raises."""
@@ -362,36 +326,12 @@ class Decisions:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
         if self.first is not None:
-            outcome = "unknown" if code is None else "done" if code == 0 else "failed"
-            await self._delivered(_receipt(self.first, outcome, code))
-        for tgid in list(self._unreported):
-            self._report(tgid)
-        for action in self._begun:  # where the hook reported it, that stands
-            await self._delivered(Receipt(action, None, "unknown", note=STARTED))
-        await asyncio.gather(*self._asking, return_exceptions=True)
-
-    def _started(self, seen: Exec, outcome: Outcome) -> None:
-        """Report it in a moment: until then it may be killed because something else was about to run."""
-        self._report(seen.tgid)
-        self._unreported[seen.tgid] = outcome
-        self._loop.call_later(SETTLED_SECONDS, self._report, seen.tgid)
-
-    def _report(self, tgid: int, outcome: str = "unknown", note: str = STARTED) -> None:
-        started = self._unreported.pop(tgid, None)
-        if started is not None:
-            task = self._loop.create_task(self._delivered(_receipt(started, outcome, None, note)))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            await self._reports.ended(self.first, code)
+        await self._reports.settle()
 
     def _not_run(self, seen: Exec, why: str) -> None:
         self._tell(f"killed before it began: {spoken(seen)[:200]}: {why}.")
-        self._report(seen.tgid, "not-run", f"killed before its first instruction: {why}")
-
-    async def _delivered(self, receipt: Receipt) -> None:
-        try:
-            await self._service.report(receipt)
-        except KeyturnError:
-            return  # a receipt that can't be delivered changes nothing; its absence is seen in the ledger
+        self._reports.not_run(seen.tgid, why)
 
     # --- what both use ----------------------------------------------------------------------------------
 
@@ -410,30 +350,6 @@ class Decisions:
         return replace(
             looked, action=replace(looked.action, executes={**looked.action.executes, **action.executes})
         )
-
-    def _remember(self, looked: Looked, above: scopes.Scope | None, policy: str, new: scopes.Scope) -> None:
-        if len(self._remembered) >= REMEMBERED:
-            self._remembered.clear()
-        self._remembered[_key(looked, above)] = _Remembered(policy, new)
-
-    def _open(self, seen: Exec, new: scopes.Scope) -> None:
-        with self._lock:
-            self._scopes[seen.tgid] = (seen.born, new)
-            if len(self._scopes) > REMEMBERED:
-                self._scopes = {
-                    pid: kept for pid, kept in self._scopes.items() if family.born(pid) == kept[0]
-                }
-
-    def _scope_of(self, seen: Exec) -> scopes.Scope | None:
-        """The scope of the process, or of the nearest one above that has one. A process id that was used again has none."""
-        found = self._scopes.get(seen.tgid)
-        if found is not None and seen.born and found[0] == seen.born:
-            return found[1]
-        for pid, birth in family.above(seen.parent):
-            found = self._scopes.get(pid)
-            if found is not None and found[0] == birth:
-                return found[1]
-        return None
 
 
 class _No(Exception):
@@ -466,28 +382,4 @@ def _environment(seen: Exec) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(scopes.behaviour(seen.environment).items()))
 
 
-def _key(looked: Looked, above: scopes.Scope | None) -> bytes:
-    """Everything that the answer may depend on, but the policy."""
-    action = looked.action
-    content = action.content if isinstance(action.content, Shell) else None
-    within = above.within if above is not None else ""
-    parts = (content, action.cwd, sorted(action.environment.items()), sorted(action.executes.items()), within)
-    return msgspec.msgpack.encode((parts, looked.around))
-
-
-def _receipt(outcome: Outcome, ended: str, code: int | None, note: str = "") -> Receipt:
-    permit = outcome.permit.id if outcome.permit else None
-    return msgspec.convert(
-        {
-            "action": outcome.action,
-            "permit": permit,
-            "outcome": ended,
-            "ran": outcome.digest if ended != "not-run" else None,
-            "exit_code": code,
-            "note": note,
-        },
-        Receipt,
-    )
-
-
-__all__ = ["Counts", "Decisions", "Ended", "Line", "Setting"]
+__all__ = ["Counts", "Decisions", "Ended", "Setting"]

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from keyturn import readers
 from keyturn.actions import Action
 from keyturn.gates.hooks.files import may_read
-from keyturn.gates.hooks.links import followed
+from keyturn.gates.hooks.links import followed, may_be_followed
 from keyturn.resources import CodeFile, Surroundings
 
 MAX_FILES = 64
@@ -73,6 +73,12 @@ def looked_into(action: Action, around: Surroundings, uid: int, opened: Opener |
     executes = {file.path: file.digest for file in contents if file.digest}
     around = followed(action, replace(around, contents=contents))
     return Looked(replace(action, executes=executes), around)
+
+
+def looks_nowhere(action: Action, around: Surroundings) -> bool:
+    """Whether `looked_into` has nothing to look at for *action*, so that it says the same whatever lies on the disk."""
+    reading = readers.read(action.content, around)
+    return not readers.code_files(reading) and not may_be_followed(reading)
 
 
 def changed(executes: dict[str, str], uid: int) -> list[str]:
@@ -147,4 +153,13 @@ def _text(data: bytes) -> str | None:
         return None
 
 
-__all__ = ["MAX_DIGESTED", "MAX_FILES", "MAX_TEXT", "Looked", "changed", "looked_at", "looked_into"]
+__all__ = [
+    "MAX_DIGESTED",
+    "MAX_FILES",
+    "MAX_TEXT",
+    "Looked",
+    "changed",
+    "looked_at",
+    "looked_into",
+    "looks_nowhere",
+]

@@ -14,7 +14,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from keyturn import readers
-from keyturn.actions import Action, Effect, Shell
+from keyturn.actions import Action, Effect, Reading, Shell
 from keyturn.resources import Surroundings
 
 MAX_LOOKED_AT = 256
@@ -33,10 +33,20 @@ def followed(action: Action, around: Surroundings) -> Surroundings:
     return replace(around, links=tuple(sorted(islice(found, MAX_LOOKED_AT)))) if found else around
 
 
-def _pairs(effect: Effect) -> Iterator[tuple[str, str]]:
+def may_be_followed(reading: Reading) -> bool:
+    """Whether *reading* names a path that `followed` would look at."""
+    return any(_is_place(effect) for step in reading.steps for effect in step.effects)
+
+
+def _is_place(effect: Effect) -> bool:
     path = effect.what
-    if not path.startswith("/") or effect.zone not in _FOLLOWED or "\0" in path:
+    return path.startswith("/") and effect.zone in _FOLLOWED and "\0" not in path
+
+
+def _pairs(effect: Effect) -> Iterator[tuple[str, str]]:
+    if not _is_place(effect):
         return
+    path = effect.what
     for name in _names(path):
         real = _real(name, effect.verb == "deletes")
         if real != posixpath.normpath(name):
