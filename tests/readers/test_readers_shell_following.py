@@ -111,3 +111,34 @@ def test_where_the_shell_goes_on_so_does_what_it_sets(script: str) -> None:
 def test_a_label_of_any_place_holds_for_patterns_outside_public_folders() -> None:
     labelled = read_shell("cat /etc/config-*", FRESH)
     assert any("private-key" in effect.labels for effect in labelled.effects)
+
+
+INSERTED = {
+    "find . -name '*.c' -exec cp {} {}.bak \\;": {"writes:/data/project/**/*.c.bak"},
+    "find . -name '*.c' -exec cp {} /backup/{} \\;": {"writes:/backup/**/*.c"},
+    "find src -type f | xargs -I{} touch {}.done": {"writes:/data/project/src/**/*.done"},
+}
+
+NOT_INSERTED = [
+    "find . -exec touch {}/../x \\;",
+    "find $d -exec touch {}.b \\;",
+    "find . -execdir touch x{} \\;",
+    "find . -exec touch 'a[{}]' \\;",
+    "find -L . -exec touch {}.b \\;",
+]
+
+
+@pytest.mark.parametrize(("command", "effects"), INSERTED.items())
+def test_a_name_with_something_around_it_is_still_that_name(command: str, effects: set[str]) -> None:
+    reading = read_shell(command, KEPT)
+    assert reading.complete
+    said = {f"{effect.verb}:{effect.what}" for effect in reading.effects}
+    assert effects <= said
+    assert "executes" not in {effect.verb for effect in reading.effects}
+
+
+@pytest.mark.parametrize("command", NOT_INSERTED)
+def test_a_name_that_may_lead_elsewhere_is_not_told(command: str) -> None:
+    reading = read_shell(command, KEPT)
+    zones = {effect.zone for effect in reading.effects if effect.verb in ("writes", "executes")}
+    assert not reading.complete or zones - {"workspace"}

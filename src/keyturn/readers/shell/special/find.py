@@ -8,6 +8,7 @@ from keyturn.readers.paths import CONFIGURING_FOLDERS, CONFIGURING_NAMES, KINDS,
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.ceiling import anything
 from keyturn.readers.shell.grammar import Grammar
+from keyturn.readers.shell.special.wrappers import inserted
 from keyturn.readers.shell.wordlist import words
 
 ALONE = words(
@@ -196,6 +197,10 @@ class _Expression:
     def _filled(self, word: Argument, name: Argument, in_folder: bool) -> Argument:
         if "{}" not in word.text:
             return word
+        if word.known and word.text != "{}" and name.wild and not in_folder:
+            named = inserted(word, "{}", name)
+            if named is not None:
+                return named
         if not word.known or word.text != "{}":
             return Argument(
                 word.text, word.span, known=False, prefix=word.prefix or word.text.split("{}", 1)[0]

@@ -132,7 +132,8 @@ def alias(arguments: list[Argument], call: Call) -> None:
 
 def shift(arguments: list[Argument], call: Call) -> None:
     """shift: positional parameters move; none of them is followed anyway."""
-    del arguments, call
+    if any(argument.known and argument.may_be_option for argument in arguments):
+        call.refuse("shift with an option")
 
 
 def unalias(arguments: list[Argument], call: Call) -> None:

@@ -50,6 +50,10 @@ def env(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
         call.effects.append(Effect("reads", "environment variables", "system", ("secret",)))
 
 
+_AROUND = re.compile(r"[A-Za-z0-9_./@%+:,-]*")
+"""What may stand around a name so that all of it is one path."""
+
+
 def _assignment(word: Argument) -> re.Match[str] | None:
     """Whether *word* is surely `NAME=value`, and what is known of it."""
     text = word.text if word.known or word.wild else word.prefix
@@ -123,7 +127,20 @@ def filled(operand: Argument, marker: str, line: Argument | None = None) -> Argu
         return operand
     if line is not None and operand.known and operand.text == marker:
         return replace(line, span=operand.span)
+    if line is not None and operand.known and (line.known or line.wild):
+        named = inserted(operand, marker, line)
+        if named is not None:
+            return named
     return replace(operand, known=False, wild=False, prefix=text.split(marker, 1)[0])
+
+
+def inserted(operand: Argument, marker: str, name: Argument) -> Argument | None:
+    """*operand* with the pattern *name* in place of *marker*, as `{}.bak` and `/backup/{}` have it; None if it is no plain path."""
+    before, _, after = operand.text.partition(marker)
+    if not (_AROUND.fullmatch(before) and _AROUND.fullmatch(after)):
+        return None
+    prefix = before or (name.text if name.known else name.prefix)
+    return Argument(before + name.text + after, operand.span, known=False, prefix=prefix, wild=True)
 
 
 def sudo(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
