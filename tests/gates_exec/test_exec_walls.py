@@ -29,6 +29,8 @@ BEHIND = """
 import ctypes, json, os, socket, sys
 wanted = json.loads(sys.argv[1])
 from keyturn.gates.exec import calls, kernel, landlock, namespaces
+if wanted["abi"] is not None:
+    kernel.landlock_abi = lambda: wanted["abi"]
 if wanted["user"]:
     os.setgroups([]); os.setgid(wanted["user"]); os.setuid(wanted["user"])
 if wanted["places"] is not None:
@@ -57,7 +59,7 @@ print(json.dumps([tried(what) for what in wanted["tries"]]))
 
 def behind(
     *tries: str, cwd: Path, rules: list[tuple[str, int]] | None = None, connect: tuple[int, ...] | None = None,
-    calls: bool = False, places: list[Place] | None = None, network: bool = False, user: int = 0,
+    calls: bool = False, places: list[Place] | None = None, network: bool = False, user: int = 0, abi: int | None = None,
 ) -> list[int]:  # fmt: skip
     """What each of *tries* (a Python expression) gives behind those walls: its value, or the negative errno."""
     told = (
@@ -67,7 +69,7 @@ def behind(
     )
     wanted = {
         "tries": tries, "cwd": str(cwd), "rules": rules, "connect": connect, "calls": calls, "places": told,
-        "network": network, "user": user,
+        "network": network, "user": user, "abi": abi,
     }  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
@@ -118,6 +120,27 @@ def test_landlock_denies_connecting_to_other_ports(tmp_path: Path) -> None:
         tries = [f"socket.socket().connect(('127.0.0.1', {port}))" for port in ports]
         assert behind(*tries, cwd=tmp_path, rules=[], connect=(ports[0],)) == [0, -13]
         assert behind(*tries, cwd=tmp_path) == [0, 0]
+
+
+@needs_landlock
+@pytest.mark.parametrize("abi", [1, 2, 3, 4, 5, 6])
+def test_an_older_landlock_keeps_what_it_can(abi: int, tmp_path: Path) -> None:
+    if kernel.landlock_abi() < abi:
+        pytest.skip("this kernel's Landlock is older still")
+    (tmp_path / "file").write_text("x")
+    path = str(tmp_path / "file")
+    tries = (
+        OPENED.format(path=path, how="WRONLY"),
+        OPENED.format(path=path, how="RDONLY"),
+        f"os.truncate({path!r}, 0)",
+        f"os.kill({os.getpid()}, 0)",
+    )
+    written, read, truncated, signalled = behind(
+        *tries, cwd=tmp_path, rules=[("/", landlock.READ)], connect=(1,), abi=abi
+    )
+    assert (written, read) == (-13, 0)
+    assert (truncated == -13) is (abi >= 3), "the mounts keep that where Landlock doesn't"
+    assert (signalled == -1) is (abi >= 6), "`standing` says that this is open before"
 
 
 def test_calls_that_leave_or_change_the_envelope_are_errors(tmp_path: Path) -> None:
