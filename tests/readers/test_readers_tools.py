@@ -175,3 +175,17 @@ def test_history_of_a_secret_file_is_secret() -> None:
     for script in ("git show HEAD:.env", "git log -p -- .env", "git blame .env", "git cat-file -p HEAD:.env"):
         assert any("secret" in effect.labels for effect in read_shell(script, AROUND).effects), script
     assert not any(effect.labels for effect in read_shell("git show HEAD:README.md", AROUND).effects)
+
+
+def test_a_pattern_that_fits_a_secret_file_counts_as_reading_it() -> None:
+    for script in ("find . -name '.e*' -exec cat {} +", "rg -g .env x", "grep -r --include='.en?' x ."):
+        assert any("secret" in effect.labels for effect in read_shell(script, AROUND).effects), script
+    others = (
+        "find . -name '.e*'",
+        "find . -type f ! -name .env -exec cat {} +",
+        "find . -name '*.py' -exec cat {} +",
+        "rg -g '!.env' x",
+        "grep -r --include='*.py' x .",
+    )
+    for script in others:
+        assert not any("secret" in effect.labels for effect in read_shell(script, AROUND).effects), script

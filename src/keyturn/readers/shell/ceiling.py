@@ -61,6 +61,7 @@ _OPTIONS: dict[str, tuple[Verb, ...]] = {
     "reads": ("reads",),
     "writes": ("writes",),
     "outputs": ("writes",),
+    "globs": ("reads",),
     "deletes": ("deletes",),
     "unpacks": ("writes", "configures"),
     "connects": ("connects",),

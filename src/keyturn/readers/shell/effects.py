@@ -157,6 +157,8 @@ def _clause(clause: Clause, given: Given, call: Call, grammar: Grammar) -> None:
         _value("executes", "", value, given, call)
     elif action == "code" and value is not None:
         call.code(value)
+    elif action == "globs" and value is not None:
+        call.effects += labelled(value, call)
     elif action == "runs" and value is not None:
         call.runs_below(value)
     elif action == "lists" and value is not None:
@@ -366,8 +368,17 @@ def _object(operand: Argument, call: Call) -> None:
     if not operand.known or operand.text.startswith("/") or ".." in pieces:
         call.path("reads", operand)
     else:  # what history keeps of a secret file is as secret as the file
-        path = replace(operand, text=operand.text.rpartition(":")[2])
-        call.effects += [effect for effect in _effects_of("reads", path, call) if effect.labels]
+        call.effects += labelled(replace(operand, text=operand.text.rpartition(":")[2]), call)
+
+
+def labelled(pattern: Argument, call: Call, folder: str = ".") -> list[Effect]:
+    """What looking below *folder* for names that fit *pattern* reads of labelled files: of others it says nothing."""
+    if not pattern.known or pattern.text.startswith("!"):
+        return []
+    text = f"{folder.rstrip('/')}/**/{pattern.text.rstrip('/').rpartition('/')[2]}"
+    exact = [] if set(pattern.text) & set("*?[{") else [pattern]
+    below = Argument(text, pattern.span, known=False, prefix=f"{folder}/", wild=True)
+    return [e for one in (*exact, below) for e in _effects_of("reads", one, call) if e.labels]
 
 
 def _repository(operand: Argument, call: Call) -> None:

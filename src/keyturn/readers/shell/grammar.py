@@ -31,6 +31,7 @@ VALUE_ACTIONS = words(
     dispatches
     enters
     executes
+    globs
     held
     lists
     mode

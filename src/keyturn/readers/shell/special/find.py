@@ -7,6 +7,7 @@ import re
 from keyturn.readers.paths import CONFIGURING_FOLDERS, CONFIGURING_NAMES, KINDS, names_meet
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.ceiling import anything
+from keyturn.readers.shell.effects import labelled
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.special.wrappers import inserted
 from keyturn.readers.shell.wordlist import words
@@ -30,6 +31,7 @@ _REFUSED = frozenset({"-f"})
 """BSD's find takes `-f` before the starting points only, others don't at all: behind them it ends every find before it looks."""
 _PRIMARY = re.compile(r"--?[A-Za-z].*", re.DOTALL)
 _NEWER = re.compile(r"-newer[aBcm][aBcmt]")
+_NAMING = frozenset({"-name", "-iname", "-path", "-ipath", "-wholename", "-iwholename"})
 _FOLLOWS = frozenset({"-L", "-H", "-follow"})
 
 
@@ -176,6 +178,7 @@ class _Expression:
                 last = pattern.text
         found = []
         for root in self._roots:
+            found += self._sought(texts, root)
             text = root.text.rstrip("/") or ("/" if root.text else ".")
             prefix = root.text if root.known else root.prefix
             path = f"{text.rstrip('/')}/**/{last}"
@@ -184,6 +187,21 @@ class _Expression:
                     path, self._call.span, known=False, prefix=prefix or "./", wild=root.known or root.wild
                 )
             )
+        return found
+
+    def _sought(self, texts: list[str], root: Argument) -> list[Argument]:
+        """Patterns of names that are looked for below *root* and fit labelled files."""
+        found = []
+        for at, text in enumerate(texts[:-1]):
+            value = self._words[at + 1]
+            if text not in _NAMING or not value.known or texts[at - 1] in ("!", "-not") or not root.known:
+                continue
+            last = value.text.rpartition("/")[2]
+            for name in dict.fromkeys((last, last.lower()) if text.startswith("-i") else (last,)):
+                pattern = Argument(name, value.span)
+                if name.strip("*?") and labelled(pattern, self._call, root.text or "."):
+                    path = f"{root.text.rstrip('/') or '.'}/**/{name}"
+                    found.append(Argument(path, self._call.span, known=False, prefix=root.text, wild=True))
         return found
 
     def _run(self, words: list[Argument], in_folder: bool, found: list[Argument]) -> None:
