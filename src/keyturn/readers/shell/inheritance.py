@@ -14,11 +14,15 @@ import re
 
 _NAME = re.compile(r"(\$\{?[#!]?)?([A-Za-z_][A-Za-z0-9_]*)")
 _SETS_ANY = re.compile(
-    r"\b(?:eval|source)\b|(?:^|[\n\r;&|(]|(?<!\bfind)(?<!\bdu)(?<!\bls)[ \t\f\v])\.\s"
+    r"\b(?:eval|source)\b|(?:^|[\s;&|(])\.\s"
     r"|\b(?:read|export|declare|typeset|local|readonly|mapfile|readarray|getopts|unset|let)\b[^;&|\n]*[$`*?{\[]"
     r"|-v\s*[\"']?[$`{]"
 )
-"""Commands that may set a variable whose name is made at run time. In `find . -type f` the dot is the folder."""
+"""Commands that may set a variable whose name is made at run time."""
+_FOLDER = re.compile(
+    r"((?:^|(?<![<>])[;&|(\n]|\b(?:do|then|else|sudo)[ \t])[ \t]*(?:find|du|ls)[ \t]+)\.(?=\s)"
+)
+"""Where a dot is the folder that a command looks into, not the command that reads a file: `find . -type f`."""
 _SETS_POSITIONAL = re.compile(r"\b(?:set|shift|function|getopts)\b|\(\s*\)")
 _SETS_DEFAULT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
 SET_UNNAMED = (
@@ -40,7 +44,7 @@ def names_set(script: str) -> frozenset[str] | None:
     """The names that *script* may set; the digits, `@` and `*` stand for its arguments. None if it may set any."""
     if "\\" in script and re.search(r"\$'", script):
         return None  # a name may be spelled with escapes
-    if _SETS_ANY.search(script):
+    if _SETS_ANY.search(_FOLDER.sub(r"\1/", script)):
         return None
     own = set(SET_UNNAMED) | set(_SETS_DEFAULT.findall(script))
     own |= {match.group(2) for match in _NAME.finditer(script) if not match.group(1)}

@@ -73,6 +73,13 @@ def upload(value: Argument, kind: str, call: Call) -> None:
         _upload_unknown(value, kind, call)
     elif kind == "form":
         _form(value, call)
+    elif kind == "file":
+        if set("{[") & set(value.text):
+            call.path(
+                "reads", replace(value, known=False, wild=False)
+            )  # curl(1): the words in braces are files
+        else:
+            read_file(value, call)
     elif kind == "cookie":
         if "=" not in value.text:
             read_file(value, call)

@@ -33,6 +33,8 @@ _LENT = {
     "forwardx11trusted": "the display of this machine",
     "gssapidelegatecredentials": "the tickets of this machine",
 }
+_LINES = words("proxycommand localcommand remotecommand")
+"""Settings whose value is the rest of the line, quotes and all, for a shell."""
 _FORWARDED = words("dynamicforward gatewayports localforward remoteforward tunnel tunneldevice")
 _LIBRARIES = words("pkcs11provider securitykeyprovider xauthlocation")
 
@@ -48,7 +50,7 @@ def setting(value: Argument, host: Argument | None, call: Call) -> None:
         return
     name = match.group(1).lower()
     given = replace(value.without(value.text[: match.end()]), span=value.span)
-    if given.known:
+    if given.known and name not in _LINES:
         given = replace(given, text=given.text.strip().strip('"'))
     _set(name, given, host, call)
 
@@ -94,7 +96,7 @@ def _proxy(value: Argument, host: Argument | None, call: Call) -> None:
     if not value.known:
         call.refuse("A script whose text is only known when it runs", value.span)
         return
-    if value.text == "none":
+    if value.text.strip() == "none":
         return
     filled = {"%": "%", "p": "22", "r": "user"}
     if host is not None and host.known and _HOST.fullmatch(host.text):
