@@ -157,7 +157,9 @@ def test_there_are_hundreds_of_hostile_ones() -> None:
     assert sum(map(len, _HOSTILE.values())) >= 500
 
 
-@pytest.mark.parametrize("script", ["git log -p src", "pytest -q tests", "docker ps -a", "eslint --fix src"])
+@pytest.mark.parametrize(
+    "script", ["git log -p src", "pytest -q tests", "docker ps -a", "eslint --fix src", "grep x *.txt"]
+)
 def test_their_harmless_neighbours_do_run(script: str) -> None:
     """Negative control of the test above."""
     assert _decision(script) == "run"

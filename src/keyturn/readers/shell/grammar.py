@@ -156,7 +156,7 @@ class Option(Struct, frozen=True):
     def harmless(self) -> bool:
         """Whether it can at most read."""
         return all(
-            clause.action in ("reads", "lists", "pattern", "alone", "default")
+            clause.action in ("reads", "lists", "globs", "pattern", "alone", "default")
             or (clause.action == "also" and clause.rest.startswith("reads "))
             for clause in self.clauses
         )
