@@ -232,3 +232,4 @@ def test_an_optional_value_would_be_seen() -> None:
 def test_a_word_behind_an_option_without_a_value_is_read() -> None:
     assert any("secret" in e.labels for e in read_shell("git diff -U /etc/shadow /dev/null", AROUND).effects)
     assert not read_shell("journalctl -n --vacuum-time=1s", AROUND).complete
+    assert "configures" in {effect.verb for effect in read_shell("renice -n 5 -p 1", AROUND).effects}
