@@ -6,7 +6,8 @@
 care what it answers, `["snapshot", NAME]` has a shell write a snapshot, `["run", SCRIPT]` starts the script in its
 wrapping, `["start", WORDS…]` starts a program, `["text", TEXT]` a shell with that text, `["set", NAME, VALUE]` sets a
 variable for what is started, `["append", NAME, TEXT]` changes a snapshot, `["write", FILE, TEXT]` a file,
-`["adopt"]` makes the client the parent of what its commands leave behind, `["wait"]` waits for that.
+`["adopt"]` makes the client the parent of what its commands leave behind, `["wait"]` waits for that,
+`["until", FILE]` for that, `["tty"]` says whether it is in front of a terminal.
 """
 
 from __future__ import annotations
@@ -81,6 +82,12 @@ def main() -> None:
         elif verb == "adopt":
             os.environ["CLIENT_PID"] = str(os.getpid())
             ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        elif verb == "until":
+            while not Path(rest[0]).exists():
+                os.sched_yield()
+        elif verb == "tty":
+            front = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+            print("in front of its terminal" if front else "not in front", flush=True)
         elif verb == "wait":
             with contextlib.suppress(ChildProcessError):
                 while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from test_exec_run import KEYTURN, Done, House
 
 from keyturn.cli.client import Client
+from keyturn.cli.running import in_bash
 from keyturn.errors import KeyturnError
 from keyturn.gates.exec.clients import git
 from keyturn.home import Home
@@ -87,13 +89,16 @@ class Playing:
             text=True,
         )
 
-    def end(self) -> Done:
+    def end(self, touch: Path | None = None) -> Done:
+        """Decide until the run has ended; *touch* is made once something was decided."""
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.2)
                 break
             for waiting in self.house.erin.get("/v1/requests?only=waiting"):
                 self._decide(waiting)
+                if touch is not None:
+                    touch.touch()
         out, err = self.process.communicate(timeout=60)
         return Done(self.process.returncode, out, err)
 
@@ -156,8 +161,7 @@ def test_what_people_allowed_starts_once(house: ClientHouse) -> None:
     again = house.begin(SNAPSHOT, asked, run, run, approve=("hooks",))
     done = again.end()
     assert (house.proof, done.told["begun"], done.told["refused"]) == ("RAN\n", 1, 1), done.err
-    assert [gate for gate, _ in again.held] == ["hooks", "run"]
-    assert HELD in again.held[1][1], "it is asked for as it stands"
+    assert "held: bash -c 'source" in done.err, "it is asked for as it stands"
 
 
 def test_another_run_does_not_get_what_this_one_was_allowed(house: ClientHouse) -> None:
@@ -250,7 +254,7 @@ def test_a_file_that_changed_after_the_hook_is_not_what_was_allowed(house: Clien
     )  # fmt: skip
     done = playing.end()
     assert (done.told["begun"], house.proof) == (0, ""), done.err
-    assert [gate for gate, _ in playing.held] == ["run"], "as it stands, and denied there"
+    assert "held: bash -c 'source" in done.err, "as it stands"
 
 
 @pytest.mark.parametrize(
@@ -321,3 +325,54 @@ def test_what_a_command_left_behind_is_not_the_client_that_adopts_it(house: Clie
     assert done.told["begun"] == 1, done.err
     own = house.play(SNAPSHOT, ("ask", RAN), ("run", RAN)).told["own"]
     assert done.told["own"] == own, "what the client asks git itself is its own (above); this is not"
+
+
+def test_in_a_terminal_a_client_keeps_it_and_the_run_is_recorded(house: ClientHouse) -> None:
+    house.prepare()
+    plan = house.work.parent / "plan-terminal"
+    steps = [["tty"], list(SNAPSHOT), ["ask", RAN], ["run", RAN], ["tty"]]
+    plan.write_text("".join(json.dumps(step) + "\n" for step in steps))
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [*KEYTURN, "run", "--", str(house.client), str(plan)],
+        env=house.environment,
+        cwd=house.work,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: the last one that had the other side has ended
+        while piece := os.read(master, 65_536):
+            shown += piece
+    os.close(master)
+    assert process.wait(30) == 0, shown
+    assert shown.count(b"in front of its terminal") == 2, (
+        "it may read what is typed, before and after a command"
+    )
+    assert house.proof == "RAN\n", shown
+    (recording,) = (house.home / "recordings").glob("*.cast")
+    told = json.loads(house.keyturn("session", "show", recording.stem, "--json"))
+    assert told["gate"].startswith("run:claude-code@")
+    assert told["recording"].startswith("sha256:")
+
+
+def test_the_client_is_given_the_shell_in_which_its_commands_are_known() -> None:
+    assert in_bash({"SHELL": "/usr/bin/zsh", "A": "b"})["SHELL"].endswith("/bash")
+    assert in_bash({"SHELL": "/usr/local/bin/bash"}) == {"SHELL": "/usr/local/bin/bash"}
+    assert in_bash({}) == {}
+
+
+def test_the_client_does_not_stand_still_while_people_decide_and_may_ask_again(house: ClientHouse) -> None:
+    """A held start of the client's own is refused for now; the same one, once approved, runs, and only once."""
+    removes = ("start", "rm", "-r", "precious")
+    waiting = house.begin(removes, ("until", "approved"), removes, removes, approve=("run",))
+    done = waiting.end(touch=house.work / "approved")
+    assert done.out.splitlines() == ["not started", "ended 0", "not started"], done.err
+    assert waiting.held[0][0] == "run"
+    assert (done.told["approved"], done.told["refused"]) == (1, 2), (
+        "the third is a new question, and nobody approved that"
+    )
+    assert not (house.work / "precious").exists()

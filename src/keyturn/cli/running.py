@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import posixpath
 import secrets
+import shutil
 import socket
 import sys
 import tempfile
@@ -138,8 +140,17 @@ def _gated(name: str, wanted: Wanted, home: Home, gates: Path, plan: launch.Laun
         return None
     wire = plan.wire or _installed_wire(name, home)
     hooks = Hooks.of(name, wire) if wire is not None else None
-    environment = changed_environment(os.environ, plan.environment)
+    environment = in_bash(changed_environment(os.environ, plan.environment))
     return running_client(wanted, home, gates, ClientRun(name, plan.mode, plan.argv, environment, hooks))
+
+
+def in_bash(environment: dict[str, str]) -> dict[str, str]:
+    """*environment* with bash as the shell: the exec gate knows how clients start commands in that one only."""
+    shell, bash = environment.get("SHELL", ""), shutil.which("bash", path="/bin:/usr/bin")
+    if bash is None or posixpath.basename(shell) in ("", "bash"):
+        return environment
+    click.echo(f"keyturn: the client's commands run in {bash}, not in {shell}.", err=True)
+    return {**environment, "SHELL": bash}
 
 
 def changed_environment(before: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:

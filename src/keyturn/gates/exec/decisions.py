@@ -280,7 +280,9 @@ class Decisions:
             outcome.action, reading, seen.cwd, executes, seen.environment, None if leaving else above
         )
         self._processes.open(seen, new)
-        if held:
+        if (
+            held or outcome.request is not None
+        ):  # asked again after people approved it, where nobody could wait
             self.counts.approved += 1
         else:
             self.counts.allowed += 1
@@ -297,6 +299,9 @@ class Decisions:
             raise _No(speech.refused(outcome.words), "refused")
         needs = outcome.decision.obligations.approve
         self._tell(f"held: {spoken(seen)[:200]}: waiting for {needs} (request {outcome.request}).")
+        if self._setting.wired is not None and self._setting.wired.starts(seen, self._processes.commanded):
+            # The client's thread stands still until its start is answered (vfork(2)): it can't wait for people.
+            raise _No(speech.held_meanwhile(needs, outcome.request), "waiting")
         view = await self._waited(seen.tgid, outcome.request)
         if view.state != "approved":
             raise _No(_why(view), view.state)

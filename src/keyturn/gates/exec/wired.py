@@ -124,6 +124,11 @@ class Wired:
         self._keep(seen.tgid, member)
         return True
 
+    def starts(self, seen: Exec, commanded: Callable[[int], bool]) -> bool:
+        """Whether it is the client itself that starts *seen*."""
+        above = self._above(seen, commanded)
+        return above is not None and above.helper is None
+
     def _above(self, seen: Exec, commanded: Callable[[int], bool]) -> _Member | None:
         """Whose start it is: the client's, if nothing was started in between, or a helper's."""
         for steps, (pid, born) in enumerate(family.above(seen.tgid)):

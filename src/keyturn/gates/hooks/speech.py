@@ -23,8 +23,13 @@ def refused(words: str) -> str:
 
 def still_held(view: RequestView) -> str:
     """The client can wait no longer, but the request does."""
+    return held_meanwhile(view.obligations.approve, view.id)
+
+
+def held_meanwhile(approve: str, request: str) -> str:
+    """Nobody waits for *request*, which waits for *approve*."""
     return (
-        f"keyturn: held: waiting for {view.obligations.approve} (request {view.id}). Nothing ran. Do not retry in other "
+        f"keyturn: held: waiting for {approve} (request {request}). Nothing ran. Do not retry in other "
         "words. When it has been approved, asking for exactly the same action again runs it; until then do something "
         "else or stop."
     )
