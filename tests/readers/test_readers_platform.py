@@ -75,6 +75,7 @@ CHANGES = [
     ("mysql -e 'select 1'", "executes"),
     ("sqlite3 x.db '.shell id'", "executes"),
     ("redis-cli flushall", "executes"),
+    ("docker cp web:/etc/passwd .", "writes"),
 ]
 HELD = [
     "docker run -v /:/host alpine cat /host/etc/shadow",
@@ -84,7 +85,6 @@ HELD = [
     "docker run --network=container:x/y alpine sh",
     "docker -H tcp://10.0.0.1 ps",
     "docker compose -f /tmp/x.yml up",
-    "docker cp web:/etc/passwd .",
     "podman run -v /:/host alpine sh",
     "kubectl --kubeconfig /tmp/x get pods",
     "kubectl get secrets -o yaml",

@@ -75,6 +75,7 @@ SPECIAL = words(
     find
     git-config
     jar
+    jq
     kill
     pager
     perl

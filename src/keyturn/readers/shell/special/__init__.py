@@ -26,6 +26,7 @@ from keyturn.readers.shell.special.cpio import cpio
 from keyturn.readers.shell.special.find import find
 from keyturn.readers.shell.special.git import git_config
 from keyturn.readers.shell.special.interpreters import perl
+from keyturn.readers.shell.special.jq import jq
 from keyturn.readers.shell.special.remote import rsync, scp, ssh
 from keyturn.readers.shell.special.schedules import crontab
 from keyturn.readers.shell.special.sed import sed
@@ -50,6 +51,7 @@ SPECIALS: dict[str, Callable[[Grammar, list[Argument], Call], None]] = {
     "find": find,
     "git-config": git_config,
     "jar": jar,
+    "jq": jq,
     "kill": kill,
     "pager": pager,
     "perl": perl,
