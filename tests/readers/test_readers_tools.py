@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -191,3 +194,42 @@ def test_a_pattern_that_fits_a_secret_file_counts_as_reading_it() -> None:
     )
     for script in others:
         assert not any("secret" in effect.labels for effect in read_shell(script, AROUND).effects), script
+
+
+_OPTIONAL = re.compile(r"(?<![\w-])(?:(-\w), )?--(?:\[no-\])?([a-z][a-z-]+)\[=")
+_ASKED = [
+    *(f"git {name} -h" for name in sorted(programs()["git"].subcommands)),
+    *(
+        f"{name} --help"
+        for name in ("journalctl", "systemctl", "lsblk", "findmnt", "grep", "ls", "od", "wget", "make")
+    ),
+]
+
+
+@pytest.mark.parametrize("asked", _ASKED)
+def test_an_option_whose_value_is_optional_takes_no_word_behind_it(asked: str) -> None:
+    """A word that is taken for a value would not be read as the option or the file that it is."""
+    argv = asked.split()
+    if not shutil.which(argv[0]):
+        pytest.skip(f"{argv[0]} is not installed")
+    environment = {"LC_ALL": "C", "PATH": "/usr/local/bin:/usr/bin:/bin"}
+    told = subprocess.run(argv, capture_output=True, text=True, timeout=20, env=environment, check=False)
+    grammar = programs()[argv[0]]
+    for name in argv[1:-1]:
+        grammar = grammar.subcommands[name]
+    for short, long in _OPTIONAL.findall(told.stdout + told.stderr):
+        for name in filter(None, (short, f"--{long}")):
+            option = grammar.options.get(name)
+            assert option is None or option.value(name) != "required", f"{asked}: {name}"
+
+
+def test_an_optional_value_would_be_seen() -> None:
+    """Negative control of the test above."""
+    assert _OPTIONAL.findall("  -n, --[no-]lines[=<n>]   show") == [("-n", "lines")]
+    assert _OPTIONAL.findall("  -n, --lines=N   show") == []
+
+
+def test_a_word_behind_an_option_without_a_value_is_read() -> None:
+    assert any("secret" in e.labels for e in read_shell("git diff -U /etc/shadow /dev/null", AROUND).effects)
+    assert not read_shell("journalctl -n --vacuum-time=1s", AROUND).complete
+    assert "configures" in {effect.verb for effect in read_shell("renice -n 5 -p 1", AROUND).effects}
