@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from exec_world import compiled, needs_compiler, needs_gate, run, told
+from exec_world import compiled, needs_compiler, needs_gate, run, scripted, told
 
 pytestmark = needs_gate
 
@@ -331,31 +331,34 @@ def test_an_ordinary_user_is_supervised_too(tmp_path: Path) -> None:
     assert outcome.out == "yes\n"
 
 
-def test_descriptors_used_up_mean_no(tmp_path: Path) -> None:
-    """With no descriptor left to look with, the supervisor says no; with some again, it goes on."""
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
+@pytest.mark.parametrize("used_up", [True, False], ids=["none left", "enough"])
+def test_descriptors_used_up_mean_no(used_up: bool, known: bool) -> None:
+    """With no descriptor left to look with, the supervisor says no; with some again, it goes on.
+
+    Also to an exec that was allowed a moment ago. The negative control is the same with descriptors left.
+    """
     code = (
-        "import os, resource, sys\n"
+        "import os, sys\n"
         "from keyturn.gates.exec.supervisor import Supervisor\n"
         "from keyturn.gates.exec.model import Allow\n"
         "s = Supervisor(lambda e, a: Allow())\n"
         "r, w = os.pipe(); os.set_inheritable(r, True)\n"
         "o, p = os.pipe(); said = open(o)\n"
-        "script = 'echo up >&2; read x; /bin/echo one; echo tried >&2; read x; /bin/echo two'\n"
+        f"known = {'/bin/echo one;' if known else ''!r}\n"
+        "script = known + 'echo up >&2; read x; /bin/echo one; echo tried >&2; read x; /bin/echo two'\n"
         "c = s.start(['sh', '-c', script], dict(os.environ), '/', stdin=r, stderr=p)\n"
         "os.close(p); said.readline()\n"
         "full = []\n"
         "try:\n"
-        "    while True: full.append(os.dup(r))\n"
+        f"    while {used_up}: full.append(os.dup(r))\n"
         "except OSError: pass\n"
         "os.write(w, b'\\n')\n"
-        "said.readline()\n"
+        "while said.readline() != 'tried\\n': pass\n"
         "[os.close(fd) for fd in full]\n"
         "os.write(w, b'\\n')\n"
         "sys.exit(c.wait())\n"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        ["sh", "-c", 'ulimit -n 64; exec "$0" -c "$1"', PYTHON, code],
-        capture_output=True, text=True, env=environment, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.stdout == "two\n", (done.stdout, done.stderr)
+    done = scripted(code, before=("sh", "-c", 'ulimit -n 64; exec "$@"', "sh"))
+    expected = ("one\n" if known else "") + ("" if used_up else "one\n") + "two\n"
+    assert done.stdout == expected, (done.stdout, done.stderr)
