@@ -53,6 +53,7 @@ UNDERSTOOD = [
     "ls ^[\\>\\<] [^/]*$ [!a*?] [a\\]b] [\u043f\u0430]x",
     "echo ------- -e; echo -n -- a; printf '- %s' a",
     "pushd $x; ls; popd +1; dirs $y",
+    "ls $'a\\r\\033[0m\\'x' $'\\[\\e\\x7f' $'q\\tz' a$'\\v'\"$x\"",
     "shift; ls $1; n=$(ls | wc -l); let n--; ls $((n*2))",
     'ls "[$x]" "["$x"]" a"{}"$x {} [ "{"a,b"}"',
 ]

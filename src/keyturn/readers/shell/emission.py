@@ -44,6 +44,8 @@ from keyturn.readers.shell.wordlist import words
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,-][A-Za-z0-9_./:@%+,=-]*")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_./+-]+")
 _RESERVED = words("if then else elif fi do done case esac while until for in select function time coproc")
+_CONTROL = re.compile(r"[\x01-\x08\x0b-\x1f\x7f]")
+_ESCAPED = re.compile(r"[\x01-\x1f\x7f\\']")
 _WHOLE = frozenset({"[", "]", "{}"})
 """What needs no quotes as a whole word: beside other parts these could make a pattern."""
 _HERE_END = "END_OF_TEXT"
@@ -279,7 +281,14 @@ def quote(text: str, name: bool = False) -> str:
     plain = _PLAIN_NAME if name else _PLAIN
     if plain.fullmatch(text) and not (name and text in _RESERVED):
         return text
+    if _CONTROL.search(text):
+        return "$'" + _ESCAPED.sub(_escape, text) + "'"
     return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _escape(found: re.Match[str]) -> str:
+    character = found.group()
+    return f"\\{character}" if character in "\\'" else f"\\{ord(character):03o}"
 
 
 def emit(script: Sequence, texts: Mapping[tuple[Span, str], str] | None = None, word: bool = False) -> str:

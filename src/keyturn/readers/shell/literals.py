@@ -21,7 +21,10 @@ r"""A bracket expression as written (XCU 2.13.1). With a `/` in it, it is text w
 _PLAIN_BRACES = re.compile(r"[A-Za-z0-9_./,{}@%+=:*?~\[\]!^#\ue000-\uf8ff-]+")
 _RANGE = re.compile(r"(0|-?[1-9][0-9]{0,4}|[a-z]|[A-Z])\.\.(0|-?[1-9][0-9]{0,4}|[a-z]|[A-Z])")
 _BEFORE_LITERAL_DOLLAR = frozenset(" \t\n.,;:/=%+]}^~)|&<>")
-_ANSI_C = {"n": "\n", "t": "\t", "\\": "\\", "'": "'", '"': '"', "?": "?"}
+_ANSI_C = {
+    "n": "\n", "t": "\t", "\\": "\\", "'": "'", '"': '"', "?": "?",
+    "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "r": "\r", "v": "\v",
+}  # fmt: skip
 
 
 def unquoted(raw: str, first: bool, last: bool, span: Span, tilde_anywhere: bool = False) -> list[Part]:
@@ -136,7 +139,7 @@ def _escaped(raw: str, escapable: str, last: bool, span: Span) -> str:
 
 
 def ansi_c(raw: str, span: Span) -> str:
-    r"""Characters of `$'raw'` (bash(1) QUOTING); escapes for control characters other than `\n` and `\t` are not read."""
+    r"""Characters of `$'raw'` (bash(1) QUOTING). Of characters beyond ASCII, escapes are not read: the locale decides them."""
     out: list[str] = []
     at = 0
     while at < len(raw):
@@ -158,9 +161,11 @@ def _ansi_escape(raw: str, at: int, span: Span) -> tuple[str, int]:
     if match:
         hexadecimal, octal, unicode = match.groups()
         code = int(octal, 8) if octal else int(hexadecimal or unicode, 16)
-        if 0x20 <= code < 0x7F or code in (9, 10):
+        if 0 < code < 0x80:
             return chr(code), match.end()
-    raise NotUnderstood("An escape in $'…' that is not a printable ASCII character", span)
+    elif raw[at : at + 1] not in ("", "c", "x", "u", "U", "0", "\n") and raw[at].isascii():
+        return "\\" + raw[at], at + 1  # what is no escape stands as it is, with its backslash
+    raise NotUnderstood("An escape in $'…' that is not an ASCII character", span)
 
 
 def has_braces(raws: list[str | None]) -> bool:

@@ -278,7 +278,7 @@ class Words:
     def _pattern(self, node: Node | None, span: Span) -> Word:
         word = self.single(node, assigned=True) if node else Word((), span)
         for part in word.parts:
-            if isinstance(part, Text) and re.search(r"[}\"'\\`$\n~]", part.value):
+            if isinstance(part, Text) and re.search(r"[}\"'\\`$\x00-\x1f\x7f~]", part.value):
                 raise NotUnderstood("Quotes or unusual characters inside a pattern", span)
             if not isinstance(part, Text | Glob | Variable | Substitution):
                 raise NotUnderstood("A pattern of a form that is not described", span)
