@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from keyturn.cli.client import home_of
+from keyturn.cli.terminal import noted
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates.connection import Connection, RemoteService, Unreachable
 from keyturn.gates.drivers import launch
@@ -380,4 +381,4 @@ class _Run:
 
     def _note(self, words: str) -> None:
         if not self._wanted.as_json:
-            click.echo(f"keyturn: {words.removeprefix('keyturn: ')}", err=True)
+            click.echo(noted(words), err=True)

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from keyturn.cli.client import home_of
 from keyturn.cli.running import SESSION_VARIABLE, NoProgram, NotStarted, Wanted
+from keyturn.cli.terminal import noted
 from keyturn.gates.connection import ServerSaid, Unreachable
 from keyturn.gates.drivers.launch import NoGate
 from keyturn.gates.drivers.process import FORWARDED, Child
@@ -280,7 +281,7 @@ class _Run:
             self._signal(number)
 
     def _note(self, words: str) -> None:
-        line = f"keyturn: {words.removeprefix('keyturn: ')}"
+        line = noted(words)
         if self._screen is not None:
             self._screen.told(line, lambda shown: click.echo(shown, err=True))
         else:

@@ -34,6 +34,11 @@ def visible(text: str, keep: str = "") -> str:
     return plain(text, keep)
 
 
+def noted(words: str) -> str:
+    """*words*, in which an agent's may be, as one line of Keyturn's own: nothing in them steers a terminal or begins a line."""
+    return visible(f"keyturn: {words.removeprefix('keyturn: ')}")
+
+
 def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """One or more lines on standard output, or with *err* on standard error."""
     lines = (visible(line, "\t") for line in text.split("\n"))

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 
 from keyturn.gates.exec import kernel
+
+_STEERS = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""Characters that steer a terminal or begin a line of their own: an agent's words are among what is said."""
+
+
+def _shown(found: re.Match[str]) -> str:
+    return f"‹U+{ord(found.group()):04X}›"
 
 
 def ready(fd: int, events: int, milliseconds: int | None = 0) -> bool:
@@ -17,7 +25,7 @@ def ready(fd: int, events: int, milliseconds: int | None = 0) -> bool:
 
 def say(process: int, words: str) -> None:
     """Write *words* to the standard error of *process*, if that can be done without waiting."""
-    line = os.fsencode(f"keyturn: {words}\n")
+    line = os.fsencode(f"keyturn: {_STEERS.sub(_shown, words)}\n")
     try:
         fd = kernel.borrow_fd(process, 2)
     except OSError:
