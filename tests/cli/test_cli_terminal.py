@@ -63,6 +63,8 @@ def view(
         "gate": words,
         "assurance": words,
         "cwd": words,
+        "environment": {words: words},
+        "executes": {words: words},
         "expires": 0,
         "ended_why": words,
         "may_decide": reviewer,

@@ -83,9 +83,9 @@ def _why(view: Row) -> Iterator[str]:
 def _asked(view: Row) -> Iterator[str]:
     if view["cwd"]:
         yield f"  in {visible(view['cwd'])}"
-    for name, value in sorted(view["environment"].items()):
+    for name, value in sorted(view.get("environment", {}).items()):
         yield f"  with {visible(name)}={visible(value)}"
-    for file, digest in sorted(view["executes"].items()):
+    for file, digest in sorted(view.get("executes", {}).items()):
         yield f"  runs the file {visible(file)}, which is {visible(digest)}"
     yield f"  at {visible(view['gate'])} ({visible(view['assurance'])})"
     who = view["attribution"]
