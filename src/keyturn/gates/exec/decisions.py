@@ -16,6 +16,7 @@ import asyncio
 import functools
 import os
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -231,9 +232,16 @@ class Decisions:
         command = wired.command(seen, self._processes.commanded)
         if command is None:
             return False
+        for script in (command.script, *command.others):
+            if await self._begun(seen, wired, script, command.dialect):
+                return True
+        return False
+
+    async def _begun(self, seen: Exec, wired: Wired, script: str, dialect: Literal["bash", "posix"]) -> bool:
+        """Whether *seen* starts *script*, which the client's hook allowed; then it is begun."""
         setting = self._setting
         action = Action(
-            content=Shell(command.script, command.dialect),
+            content=Shell(script, dialect),
             attribution=setting.attribution,
             gate=setting.gate,
             session=setting.session,
@@ -243,7 +251,7 @@ class Decisions:
         looked = await asyncio.to_thread(looked_into, action, around, setting.uid)
         executes = looked.action.executes
         begun = await self._service.begin(
-            setting.session, setting.gate.name, command.script, command.dialect, seen.cwd, executes
+            setting.session, setting.gate.name, script, dialect, seen.cwd, executes
         )
         if begun is None:
             return False

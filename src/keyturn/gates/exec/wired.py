@@ -26,10 +26,11 @@ from keyturn.gates.exec.clients.inert import active
 from keyturn.gates.exec.hooked import Hooks
 from keyturn.gates.exec.model import Exec, FileIdentity
 from keyturn.gates.exec.proposals import changed_variables, started
-from keyturn.gates.exec.scope import Started, system_name
+from keyturn.gates.exec.scope import Started, spoken_name, system_name
 from keyturn.gates.hooks.contents import MAX_TEXT, looked_at
 
 _BARE = re.compile(r"[A-Za-z0-9_./@%+=:,-]+")
+_WHOLE_PATH = re.compile(r"command '(?P<path>/[A-Za-z0-9_./@%+=:,-]+)'(?P<rest>(?: (?s:.*))?)")
 _QUOTED = re.compile(r"'(?:[^']|'\"'\"')*'")
 
 
@@ -48,6 +49,8 @@ class Command(Struct, frozen=True):
 
     script: str
     dialect: Literal["bash", "posix"] = "bash"
+    others: tuple[str, ...] = ()
+    """The same command in the words that the client was given, where it put a program's whole path in their place."""
 
 
 class _Member(Struct, frozen=True):
@@ -255,7 +258,8 @@ class Wired:
         if found is None or (wrapping.snapshot and not self._unchanged(found[wrapping.snapshot])):
             return None
         script = _unquoted(found["script"]) if wrapping.quoted else found["script"]
-        return Command(script) if script else None
+        others = _in_other_words(script, seen.cwd) if wrapping.whole_paths else ()
+        return Command(script, others=others) if script else None
 
     def _unchanged(self, path: str) -> bool:
         """Whether the snapshot at *path* is the client's own, as it was when a command first read it in."""
@@ -303,6 +307,26 @@ class Wired:
             re.fullmatch(self._filled(pattern), word) is not None
             for pattern, word in zip(patterns, words, strict=True)
         )
+
+
+def _in_other_words(script: str, folder: str) -> tuple[str, ...]:
+    """What `command '/whole/path' words` may have been before: that path relative to *folder*, or a system program's name.
+
+    A name with a slash is no function's and no alias's, so `command` changes nothing for it; of the others, only names that the
+    system's folders have are told.
+    """
+    found = _WHOLE_PATH.fullmatch(script)
+    if found is None or posixpath.normpath(found["path"]) != found["path"]:
+        return ()
+    path, rest = found["path"], found["rest"]
+    names = [path]
+    if path.startswith(f"{folder}/"):
+        inside = path.removeprefix(f"{folder}/")
+        names += [f"./{inside}", inside] if "/" in inside else [f"./{inside}"]
+    name = spoken_name(path)
+    if name != path:
+        names.append(name)
+    return tuple(one + rest for one in names)
 
 
 def _identity(file: FileIdentity) -> tuple[int, int, str]:

@@ -44,13 +44,15 @@ class Wrapping(Struct, frozen=True):
     """How a command is started: the shell's words up to the text, and the text, with the command in group `script`.
 
     `quoted`: the group is one word for the shell (as `eval` takes it), else it is the script itself. `snapshot`: group
-    of the file that is read in first, empty when there is none.
+    of the file that is read in first, empty when there is none. `whole_paths`: the client may start `command '/path/of/program' …`
+    for a command that names the program otherwise.
     """
 
     before: tuple[str, ...]
     text: str
     quoted: bool = False
     snapshot: str = ""
+    whole_paths: bool = False
 
 
 class Client(Struct, frozen=True):

@@ -11,7 +11,7 @@ _LOGIN = (
 
 CLIENT = Client(
     name="copilot",
-    wrapping=Wrapping(("--norc", "--noprofile", "-c"), "(?P<script>(?s:.+))"),
+    wrapping=Wrapping(("--norc", "--noprofile", "-c"), "(?P<script>(?s:.+))", whole_paths=True),
     programs=(
         (r"{package}/@github/copilot-linux-[a-z0-9]+/copilot", ("...",)),
         (r"{package}/@github/copilot-linux-[a-z0-9]+/copilot", ("--binary-version",)),
