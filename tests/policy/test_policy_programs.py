@@ -32,7 +32,7 @@ def described(text: bytes, **more: bytes) -> Policy:
 
 
 def read(script: str, of: Policy) -> Reading:
-    around = Surroundings("/work/app", "/work/app", "/home/dev", programs=of.programs)
+    around = Surroundings("/data/app", "/data/app", "/home/dev", programs=of.programs)
     return readers.read(Shell(script), around)
 
 
@@ -122,7 +122,7 @@ def test_a_dry_run_uses_the_folder_s_descriptions(tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "policy.toml").write_bytes(SETTINGS)
     (tmp_path / "rules" / "main.cedar").write_text(BASE)
-    line = '{"content": "deployer status plan.txt", "cwd": "/work/app", "workspace": "/work/app"}\n'
+    line = '{"content": "deployer status plan.txt", "cwd": "/data/app", "workspace": "/data/app"}\n'
     command = ["decide", "--kind", "shell", "--policy", str(tmp_path), "--jsonl", "-"]
     answers = []
     for text in (b"", DEPLOYER):
