@@ -7,6 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 ARGS ?=
 PYTEST_ARGS ?=
+WORKERS ?= 3
 
 UV := build/tools/uv
 BIN := .venv/bin
@@ -33,16 +34,32 @@ demo: build/stamps/runtime ## Watch an agent be held, approved and recorded (mak
 
 ##@ Develop
 .PHONY: test
-test: build/stamps/dev browser agents ## Set up, check the code, run all tests with coverage
-	@mkdir -p build/coverage; status=0; \
+test: build/stamps/dev browser provider agents pgaudit third-party ## Set up, check the code, run all tests (WORKERS=1: one after the other)
+	@mkdir -p build; status=0; \
 	$(MAKE) --no-print-directory lint || status=$$?; \
-	$(BIN)/python -m pytest --cov=keyturn --cov-report=term --cov-report=xml:build/coverage.xml --junit-xml=build/test.xml \
-	  $(PYTEST_ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --junit-xml=build/test.xml $(PYTEST_ARGS) || status=$$?; \
 	exit $$status
 
+.PHONY: coverage
+coverage: build/stamps/dev browser provider agents pgaudit third-party ## All tests again, with what they reach: half as long again as `make test`
+	@mkdir -p build/coverage; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov=keyturn --cov-report=term --cov-report=xml:build/coverage.xml $(PYTEST_ARGS)
+
 .PHONY: test-long
-test-long: build/stamps/dev browser agents ## All tests, with property tests that search 30 times further
+test-long: build/stamps/dev browser provider agents pgaudit third-party ## All tests, with property tests that search 30 times further
 	@KEYTURN_HYPOTHESIS=long $(BIN)/python -m pytest --timeout=3600 $(PYTEST_ARGS)
+
+.PHONY: test-approvals
+test-approvals: build/stamps/dev ## 100,000 random histories of approvals, judged; and every seeded bug found (ARGS="COUNT SEED")
+	@$(BIN)/python tests/approvals/approvals_random.py $(ARGS)
+
+.PHONY: test-mutants
+test-mutants: build/stamps/dev ## Every mutant of an exported log and of an evidence pack, refused by verify.py (ARGS=log or pack)
+	@$(BIN)/python tests/evidence/mutation_matrix.py $(ARGS)
+
+.PHONY: test-third-party
+test-third-party: build/stamps/dev third-party ## Every mutant before Go's sumdb, @sigstore/verify, scitt-cose, OpenSSL and verify.py: who refuses what
+	@$(BIN)/python tests/evidence/third_party_matrix.py
 
 .PHONY: test-differential
 test-differential: build/stamps/dev ## 10,000 generated commands: what they did beside what was read (ARGS="COUNT SEED")
@@ -71,6 +88,10 @@ bench: build/stamps/dev ## All benchmarks, each beside its floor measured in the
 bench-%: build/stamps/dev ## One benchmark, e.g. bench-authorize
 	@$(BIN)/python -m benchmarks $*
 
+.PHONY: sim-drift
+sim-drift: build/stamps/dev ## False alarms and delays of the drift detectors over simulated agents (ARGS=AGENTS, 200 by default)
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.simulation.drift $(ARGS)
+
 .PHONY: clean
 clean: ## Remove all that set-up, tests and benchmarks made
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
@@ -94,12 +115,24 @@ build/stamps/dev: pyproject.toml uv.lock $(AGAIN) | uv
 unsettled:
 
 .PHONY: browser
-browser: build/stamps/dev ## Find Chromium, or install it when root on Debian
-	@$(BIN)/python tools/setup_test.py browser
+browser: build/stamps/dev ## Find Chromium and tmux, or install them when root on Debian
+	@$(BIN)/python tools/setup_test.py browser terminal
+
+.PHONY: provider
+provider: build/stamps/dev ## Install the OpenID provider that tests sign in with, into build/provider
+	@$(BIN)/python tools/setup_test.py provider
 
 .PHONY: agents
 agents: build/stamps/dev ## Install the agent clients that tests drive, into build/agents
 	@$(BIN)/python tools/setup_test.py agents
+
+.PHONY: pgaudit
+pgaudit: build/stamps/dev ## Find a PostgreSQL with pgaudit, or install it when root on Debian
+	@$(BIN)/python tools/setup_test.py pgaudit
+
+.PHONY: third-party
+third-party: build/stamps/dev ## Find other people's verifiers of the log, or install them (Debian's Go when root, npm's @sigstore/verify)
+	@$(BIN)/python tools/setup_test.py third_party
 
 .PHONY: help
 help: ## This list

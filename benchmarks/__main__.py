@@ -8,7 +8,23 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-NAMES = ("ledger", "authorize", "shell", "hooks", "web", "exec")
+NAMES = (
+    "ledger",
+    "authorize",
+    "shell",
+    "hooks",
+    "web",
+    "approvals",
+    "exec",
+    "drift",
+    "instructions",
+    "linking",
+    "redaction",
+    "analytics",
+    "limits",
+    "reconcile",
+    "evidence",
+)
 OUT = Path(__file__).parent.parent / "build" / "bench"
 
 

@@ -17,16 +17,22 @@ from typing import Any
 import msgspec
 
 from keyturn import policy, readers
-from keyturn.actions import Action, Agent, Attribution, Gate, Human, Shell, Text
+from keyturn.actions import Action, Agent, Attribution, Gate, Human, Shell, Text, action_digest
 from keyturn.cli.init import create
 from keyturn.demo.story import serving
 from keyturn.gates import protocol as wire
 from keyturn.home import Home
+from keyturn.ledger.entries import Draft
 from keyturn.policy.decision import Facts
 from keyturn.resources import Surroundings
+from keyturn.server import open_service
+from keyturn.service import grants
+from keyturn.service.keyturn import Keyturn
+from keyturn.service.settings import Settings
 
 SECONDS = float(os.environ.get("KEYTURN_BENCH_SECONDS", "5"))
 CLIENTS = 64
+GRANTED = 10_000
 GATE = Gate("hooks:claude-code@bench", "cooperative")
 ENCODE = msgspec.msgpack.Encoder().encode
 DECODE = msgspec.msgpack.Decoder(wire.Answer).decode
@@ -49,6 +55,7 @@ def run() -> list[dict[str, Any]]:
         *postgres,
         *in_process(),
         *growth(),
+        *granted(),
     ]
 
 
@@ -209,6 +216,52 @@ def in_process() -> list[dict[str, Any]]:
 GROWN = 10_000
 GROWTH_BUDGET = 1.5
 """A flat cost, with room for the noise of a shared machine."""
+
+
+def granted() -> list[dict[str, Any]]:
+    """What finding the grant of a held action costs with none and with 10,000 other grants open."""
+    with scratch() as (home, _):
+        service = open_service(home, Settings())
+        try:
+            alone = asyncio.run(covered(service, 0))
+            among = asyncio.run(covered(service, GRANTED))
+        finally:
+            service.core.ledger.close()
+    name = f"a held action's grant found among {GRANTED:,} open ones (floor: alone): p50"
+    return [row(name, among * 1e6, "µs", alone * 1e6, GROWTH_BUDGET * alone * 1e6)]
+
+
+async def covered(service: Keyturn, others: int) -> float:
+    """Median seconds of the look-up for one action whose grant is open, with *others* opened first."""
+    core = service.core
+    action = an_action("s_bench", "rm -r build")
+    digest, policy, asks = (
+        action_digest(action, core.policy.digest),
+        core.policy.digest,
+        grants.asked(core.policy.default),
+    )
+    fields = {
+        "request": "r_bench", "action": "a_bench", "policy": policy, "kind": "shell", "sentence": "", "agent": "claude-code",
+        "gate": GATE.name, "session": "", "initiator": "dana", "initiator_uid": os.getuid(), "owner": None,
+        "requires": "1 of reviewers", "asks": asks, "approvers": ["riley"], "ends": core.now() + 3_600_000, "uses": 0,
+    }  # fmt: skip
+    if core.roster.get("riley") is None:
+        await service.enrol("riley", name="", groups=["reviewers"], roles=["member"], os_uids=[], by="dana")
+        await core.ledger.append([Draft("grant.opened", {**fields, "id": "g_own", "digest": digest})])
+    for begin in range(0, others, 500):
+        drafts = [
+            Draft("grant.opened", {**fields, "id": f"g_{n}", "digest": f"sha256:{n}"})
+            for n in range(begin, begin + 500)
+        ]
+        await core.ledger.append(drafts)
+    times = []
+    for _ in range(2000):
+        began = time.perf_counter()
+        found = grants.covering(core, core.ledger, action, digest, policy, asks)
+        times.append(time.perf_counter() - began)
+        assert found is not None
+        assert found["id"] == "g_own"
+    return statistics.median(times)
 
 
 def growth() -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import uvloop
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.browser import chromium
 from keyturn.actions import Action, Agent, Attribution, Gate, Human, Shell
 from keyturn.channels.web.rendering import ASSETS
 from keyturn.cli.init import create
@@ -91,11 +92,8 @@ def run() -> list[dict[str, Any]]:
         )
         for page, scripts in pages.items()
     ]
-    executable = next(
-        (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None
-    )
+    executable = chromium()
     if executable is None:
-        print("no Chromium on this machine (package `chromium`): the page itself was not measured")
         return rows
     with sync_playwright() as playwright, real_server() as real:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)

@@ -19,7 +19,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 import click
 import msgspec
@@ -34,12 +34,54 @@ def settings() -> str:
 
     rows = []
     said = docstrings(Settings)
+    kinds = {"tuple": "list of text", "str": "text", "int": "number"}
     for field in msgspec.structs.fields(Settings):
+        if section_of(field.type) is not None:
+            rows.append((code(field.name), "section", "", "", said[field.name]))
+            continue
         default = "" if field.default is msgspec.NODEFAULT else repr(field.default)
-        kind = {"tuple": "list of text", "str": "text", "int": "number"}[_plain(field.type)]
         variable = ENVIRONMENT_PREFIX + field.name.upper()
-        rows.append((code(field.name), kind, code(default), code(variable), said[field.name]))
+        rows.append(
+            (code(field.name), kinds[_plain(field.type)], code(default), code(variable), said[field.name])
+        )
     return table(("setting", "type", "default", "environment", "meaning"), rows)
+
+
+def sections() -> str:
+    """Every section and its settings."""
+    from keyturn.service.settings import Settings
+
+    parts = []
+    for field in msgspec.structs.fields(Settings):
+        kind = section_of(field.type)
+        if kind is None:
+            continue
+        many = get_origin(field.type) is tuple
+        parts.append(f"#### {code(f'[[{field.name}]]' if many else f'[{field.name}]')}\n")
+        said = {
+            name: words
+            for base in reversed(kind.__mro__)
+            if base.__module__.startswith("keyturn.")
+            for name, words in docstrings(base).items()
+        }
+        rows = [
+            (code(f.name), "required" if f.required else code(repr(_default(f))), said[f.name])
+            for f in sorted(msgspec.structs.fields(kind), key=lambda f: not f.required)
+        ]
+        parts.append(table(("setting", "default", "meaning"), rows) + "\n")
+    return "\n".join(parts)
+
+
+def _default(field: Any) -> Any:
+    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+
+
+def section_of(kind: Any) -> Any:
+    """The struct of a section, None for a plain setting."""
+    found = [
+        one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, msgspec.Struct)
+    ]
+    return found[0] if found else None
 
 
 def errors() -> str:
@@ -97,6 +139,114 @@ def exit_codes() -> str:
     return table(("code", "name"), rows)
 
 
+def queries() -> str:
+    """Every query over the past, and what it takes."""
+    from keyturn.store.analytics import NAMES, query
+
+    rows = []
+    for name in NAMES:
+        one = query(name)
+        takes = "; ".join(f"{code(key)}: {meaning}" for key, meaning in one.takes.items())
+        rows.append((code(name), one.answers, takes))
+    return table(("query", "what it answers", "takes, beside `until`"), rows)
+
+
+def tables() -> str:
+    """Every table of the analytics and its columns."""
+    from keyturn.store.analytics.tables import TABLES
+
+    parts = []
+    for name, columns in TABLES.items():
+        rows = [(code(one.name), one.type, one.meaning) for one in columns]
+        parts.append(f"### {name}\n\n" + table(("column", "type", "meaning"), rows) + "\n")
+    return "\n".join(parts)
+
+
+def evidence_tables() -> str:
+    """Every evidence table, what its rows come from, and its columns."""
+    from keyturn.evidence.program.rows import SOURCES, TABLES
+
+    parts = []
+    for name, columns in TABLES.items():
+        kinds = ", ".join(code(kind) for kind in SOURCES[name]) or "every entry"
+        rows = [(code(column), form, meaning) for column, form, meaning in columns]
+        parts.append(f"### {name}\n\nFrom {kinds}.\n\n" + table(("column", "type", "meaning"), rows) + "\n")
+    return "\n".join(parts)
+
+
+def frameworks() -> str:
+    """Every framework and how much of it is tested."""
+    from keyturn.evidence.catalogue import load
+
+    rows = []
+    for one in load().frameworks.values():
+        whole = sum(control.how == "automatic" for control in one.controls)
+        link = f"[{code(one.id)}](#{anchor(one.id)})"
+        rows.append(
+            (link, f"{one.title}: {one.edition}", len(one.controls), whole, len(one.controls) - whole)
+        )
+    rows.append(("", "together", *(sum(row[place] for row in rows) for place in (2, 3, 4))))
+    return table(("framework", "which", "controls", "automatic", "partial"), rows)
+
+
+def controls() -> str:
+    """Every control: what is asked, what has to be so, by which tests, and what a person adds."""
+    from keyturn.evidence.catalogue import load
+
+    parts = []
+    for one in load().frameworks.values():
+        rows = [
+            (
+                f"**{control.id}** {control.title}",
+                " ".join((control.gist, *_marks(control))),
+                control.passes,
+                " ".join(_of_control(test, control.optional) for test in control.tests),
+                control.also or "automatic",
+            )
+            for control in one.controls
+        ]
+        head = ("control", "what is asked", "passes when", "tests", "what a person adds")
+        parts.append(f"### {one.id}\n\n{one.title}: {one.edition}.\n\n" + table(head, rows) + "\n")
+    return "\n".join(parts)
+
+
+def _marks(control: Any) -> Iterator[str]:
+    if control.framework == "nist-800-53":
+        yield f"*{', '.join(control.baselines) or 'in no baseline'}*"
+    if control.applies:
+        yield f"*{control.applies}*"
+
+
+def _of_control(test: str, optional: Iterable[str]) -> str:
+    return f"[{code(test)}](#{anchor(test)})" + ("°" if test in optional else "")
+
+
+def tests() -> str:
+    """Every test: population, exception, thresholds, and the controls that it is for."""
+    from keyturn.evidence.catalogue import VERIFIED, load
+
+    found = load()
+    parts = []
+    for test in (*found.tests.values(), *VERIFIED.values()):
+        lines = [f"### {test.id}\n", f"{test.title}.\n"]
+        lines.append(f"- population: {test.population}\n- exception: {test.exception}")
+        if test.id not in VERIFIED:
+            lines.append(f"- rests on: {', '.join(code(one) for one in test.rests_on)}")
+            lines += [f"- {code(f'{s.name} = {s.default:g}')}: {s.meaning}" for s in test.settings]
+        used = ", ".join(f"{one.framework} {one.id}" for one in found.using(test.id))
+        lines.append(f"- for: {used}\n")
+        parts.append("\n".join(lines))
+    return "\n".join(parts)
+
+
+def limits() -> str:
+    """What no control shows."""
+    from keyturn.evidence.limits import load_limits
+
+    rows = [(one.says, one.shown_by) for one in load_limits()]
+    return table(("what Keyturn's log can't show", "what shows it"), rows)
+
+
 # --- command line ---------------------------------------------------------------------------------------------------
 
 
@@ -135,7 +285,8 @@ def options_of(command: click.Command) -> list[click.Option]:
 
 
 def _command_text(path: tuple[str, ...], command: click.Command) -> str:
-    context = click.Context(command, info_name=" ".join(path))
+    # As on the command line: click makes a command's help option once, with the names that the first context gives it.
+    context = click.Context(command, info_name=" ".join(path), help_option_names=["-h", "--help"])
     usage = " ".join(context.command_path.split() + command.collect_usage_pieces(context))
     lines = [f"`{usage}`\n"] if len(path) > 1 else []
     lines.append(_prose(command.help or "") + "\n")
@@ -310,14 +461,29 @@ def _plain(kind: Any) -> str:
     return (origin or kind).__name__
 
 
+def kinds() -> str:
+    """Every kind of finding."""
+    from keyturn.drift.kinds import KINDS
+
+    rows = (
+        f"| `{name}` | {kind.area} | {kind.severity} | {kind.detector} | {kind.meaning} |"
+        for name, kind in sorted(KINDS.items())
+    )
+    return "\n".join(["| kind | area | severity | detector | meaning |", "|---|---|---|---|---|", *rows])
+
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    "settings.md": {"settings": settings},
+    "settings.md": {"settings": settings, "sections": sections},
     "cli.md": {"commands": commands},
     "errors.md": {"errors": errors},
     "entries.md": {"entries": entries},
     "exit-codes.md": {"exit_codes": exit_codes},
     "metrics.md": {"metrics": metrics},
     "api.md": {"routes": routes, "schemas": schemas},
+    "findings.md": {"kinds": kinds},
+    "analytics.md": {"queries": queries, "tables": tables},
+    "evidence-tables.md": {"tables": evidence_tables},
+    "controls.md": {"frameworks": frameworks, "controls": controls, "tests": tests, "limits": limits},
 }
 """Page below docs/reference → region → what it holds."""
 

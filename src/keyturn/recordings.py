@@ -108,3 +108,14 @@ def _opened(folder: Path | None, session: str) -> int | None:
         os.close(file)
         return None
     return file
+
+
+def remove(folder: Path, session: str) -> bool:
+    """Delete the recording of *session*; whether there was one. Raises `OSError`."""
+    if not _SESSION.fullmatch(session):
+        return False
+    try:
+        (folder / f"{session}.cast").unlink()
+    except FileNotFoundError:
+        return False
+    return True

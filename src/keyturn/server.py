@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -18,23 +19,52 @@ import uvicorn
 
 from keyturn import __version__, metrics
 from keyturn.app import make_app
+from keyturn.channels.building import Channels, build
+from keyturn.channels.commenting import Commenter
+from keyturn.channels.notices.desk import ChatDesk
+from keyturn.channels.notices.outbox import Outbox
+from keyturn.channels.peers import PeerProtocol
+from keyturn.channels.sinks import Sinks
+from keyturn.channels.sinks import build as build_sinks
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates.hooks.desk import DeskSettings, HookDesk
+from keyturn.gates.remote import Lines, context, serve_remote_gates
 from keyturn.gates.socket import serve_gates
 from keyturn.home import Home
 from keyturn.ledger import Lagged, Ledger
 from keyturn.ledger.entries import Entry
-from keyturn.service import genesis, requests
+from keyturn.service import allowing, drills, erasing, genesis, logging_redaction, requests, second_look
+from keyturn.service.attestation import read_roots
+from keyturn.service.authority import Authority
+from keyturn.service.conditions import oncall
+from keyturn.service.conditions.sources import Sources
 from keyturn.service.core import Core
+from keyturn.service.detectors import FOLLOWERS
+from keyturn.service.following import Following
+from keyturn.service.heartbeats import Heartbeats
 from keyturn.service.keyturn import Keyturn
+from keyturn.service.machine_settings import address_of
+from keyturn.service.pack_building import PackBuilder
 from keyturn.service.projections import fold
 from keyturn.service.settings import Settings, load, store_url
+from keyturn.service.testing_controls import TestingControls
+from keyturn.service.workloads import Workloads
 from keyturn.store import open_store
 
 log = logging.getLogger("keyturn")
 
+DECAY_SECONDS = 6 * 3600.0
+"""Between looks for rules that nobody uses."""
 LONGEST_NAP = 60.0
 """Seconds after which deadlines are looked at in any case: a clock that was set is noticed."""
+
+
+CONCERN_LINES = frozenset(
+    (
+        "credential.rotated", "credential.revoked", "gate.enrolled", "gate.removed", "person.changed", "person.removed",
+    )
+)  # fmt: skip
+"""Entries after which a credential may stand no more."""
 
 
 class InUse(KeyturnError):
@@ -51,6 +81,7 @@ def open_service(home: Home, settings: Settings) -> Keyturn:
     """The use cases over *home*'s ledger, as its one writer. Raises `HomeMissing`, `StoreInUse`, `LedgerDamaged`…"""
     if not home.exists:
         raise genesis.HomeMissing(f"{home.root} is not a Keyturn home.")
+    redaction_key = genesis.redaction_key(home)
     store = open_store(store_url(home, settings))
     try:
         origin = (home.keys / "origin").read_text(encoding="utf-8").strip()
@@ -64,8 +95,11 @@ def open_service(home: Home, settings: Settings) -> Keyturn:
         settings,
         protected=tuple({str(home.root), str(home.root.resolve())}),
     )
+    core.redact_with(redaction_key)
     core.observe = metrics.observe
     core.recordings = home.recordings
+    core.attestation_roots = read_roots(home.attestation)
+    core.sources = Sources(home.root)
     return Keyturn(core)
 
 
@@ -76,6 +110,8 @@ class Server:
         self.home = home
         self.settings = settings or load(home.root)
         self.url = ""
+        self.following: Following | None = None
+        self.sinks: Sinks | None = None
 
     def run(self, ready: Callable[[str], None] = lambda url: None) -> None:
         """Serve until SIGINT or SIGTERM. *ready* is called with the page's address once everything listens."""
@@ -102,14 +138,52 @@ class Server:
     async def running(self) -> AsyncIterator[Keyturn]:
         """Everything opened and listening for as long as the context lasts."""
         genesis.make_folders(self.home)
+        looking = second_look.looks(self.home.root, self.settings.redaction)
         service = open_service(self.home, self.settings)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(service.core.ledger.close)
+            stack.enter_context(logging_redaction.redacted(service.core.redaction))
             desk = HookDesk(service, _desk_settings(service.core))
             gates = await self._listen_gates(service, desk)
             stack.callback(gates.close)
-            await self._listen_http(service, stack)
-            for work in (_pump(service), _expire(service)):
+            channels = self._channels()
+            chats = ChatDesk(service.core, service, self._link)
+            await self._listen_http(service, stack, channels, chats)
+            lines = await self._listen_remote(service, stack)
+            service.packs = PackBuilder(self.home)
+            stack.push_async_callback(service.packs.close)
+            self.following = Following(service.core, FOLLOWERS)
+            evidence = self.settings.evidence
+            heartbeats = Heartbeats(service.core, evidence.heartbeat)
+            service.testing = TestingControls(
+                service.core, self.home.root, evidence, failed=metrics.run_failed
+            )
+            outbox = Outbox(service.core, channels.made, self._link)
+            self.sinks = build_sinks(
+                self.home.root,
+                self.settings.sink,
+                service.core.ledger,
+                service.core.full,
+                functools.partial(_began, service.core),
+            )
+            for channel in channels.made:
+                await channel.listen(chats)
+            for work in (
+                _pump(service, lines.look, heartbeats),
+                heartbeats.run(),
+                service.testing.run(),
+                _workloads(service).keep(),
+                _expire(service),
+                _drills(service),
+                _decay(service),
+                *([second_look.run(service.core, looking)] if looking else []),
+                *([Commenter(service.core, self.settings.comment).run()] if self.settings.comment else []),
+                oncall.watch(service.core),
+                outbox.run(),
+                self.sinks.run(),
+                self.following.run(),
+                erasing.run(service.core),
+            ):
                 stack.push_async_callback(_cancelled, asyncio.create_task(work))
             self._announce()
             stack.callback(self._forget)
@@ -121,10 +195,40 @@ class Server:
         with _private_files():
             return await serve_gates(str(path), service, desk.handle, _log_failure, desk.starts)
 
-    async def _listen_http(self, service: Keyturn, stack: contextlib.AsyncExitStack) -> None:
-        app = make_app(service, self.settings)
+    async def _listen_remote(self, service: Keyturn, stack: contextlib.AsyncExitStack) -> Lines:
+        """The TLS listener for gates on other machines, where there is to be one."""
+        lines, gates = Lines(), self.settings.gates
+        service.workloads = Workloads(self.settings.spiffe, self.home.root)
+        ca = (self.home.ca_key, self.home.ca_certificate, service.core.origin)
+        service.authority = functools.cache(lambda: Authority(*ca))
+        where = address_of(gates.listen)
+        if where is None:
+            return lines
+        certificate, key = self.home.gates_certificate, None
+        if gates.certificate:
+            certificate, key = self.home.root / gates.certificate, str(self.home.root / gates.key)
+        else:
+            certificate.unlink(missing_ok=True)
+            genesis.write_private(
+                certificate, service.authority().for_server(gates.names, service.core.now())
+            )
+        try:
+            tls = context(str(certificate), key, service.authority().pem)
+            server = await serve_remote_gates(*where, tls, service, lines, _log_failure)
+        except OSError as error:
+            raise InUse(
+                f"Gates can't be listened to at {gates.listen}: {error.strerror or error}."
+            ) from error
+        stack.callback(server.close)
+        return lines
+
+    async def _listen_http(
+        self, service: Keyturn, stack: contextlib.AsyncExitStack, channels: Channels, chats: ChatDesk
+    ) -> None:
+        app = make_app(service, self.settings, channels, chats, lambda: self.sinks)
         tcp = _tcp(self.settings)
-        self.url = f"http://{_shown_host(self.settings.listen)}:{tcp.getsockname()[1]}"
+        service.core.port = tcp.getsockname()[1]
+        self.url = f"http://{_shown_host(self.settings.listen)}:{service.core.port}"
         _clear_socket(self.home.api_socket)
         with _private_files():
             unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -132,6 +236,8 @@ class Server:
         server = _Http(
             uvicorn.Config(
                 app,
+                http=PeerProtocol,
+                proxy_headers=False,  # who is connected is the kernel's word; a header is anybody's
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -146,6 +252,16 @@ class Server:
                 raise InUse("The page could not be served.") from task.exception()
             await asyncio.sleep(0.01)  # uvicorn has no event for having started
         stack.push_async_callback(server.stop, task)
+
+    def _channels(self) -> Channels:
+        channels = build(self.home.root, self.settings)
+        for one in channels.unusable:
+            log.warning("the channel %s can't be used: %s", one.name, one.why)
+        return channels
+
+    def _link(self, request: str) -> str:
+        room = "findings" if request.startswith("f_") else "requests"
+        return f"{(self.settings.public_url or self.url).rstrip('/')}/{room}/{request}"
 
     def _announce(self) -> None:
         about = {"pid": os.getpid(), "url": self.url, "version": __version__}
@@ -192,27 +308,81 @@ def _desk_settings(core: Core) -> DeskSettings:
     return DeskSettings(socket.gethostname(), person_of_uid, parents_of_pids)
 
 
-async def _pump(service: Keyturn) -> None:
-    """Wake whoever waits for what the ledger just recorded."""
+def _workloads(service: Keyturn) -> Workloads:
+    if service.workloads is None:
+        raise InUse("The server was not opened as a whole.")
+    return service.workloads
+
+
+async def _pump(
+    service: Keyturn, look: Callable[[], None] = lambda: None, heartbeats: Heartbeats | None = None
+) -> None:
+    """Wake whoever waits for what the ledger just recorded; *look* at lines when it concerns credentials."""
     core = service.core
+    told = [one.landed for one in (heartbeats, service.testing) if one is not None]
     while True:
         try:
             async with core.ledger.subscribe() as entries:
                 async for entry in entries:
                     _landed(core, entry)
+                    for tell in told:
+                        tell(entry)
+                    if entry.type in CONCERN_LINES:
+                        look()
             return
         except Lagged:  # too much landed at once: let everybody look for themselves, then go on
             core.people_changed()
             requests.wake_all(core)
+            look()
+            if service.testing is not None:
+                service.testing.changed()
 
 
 def _landed(core: Core, entry: Entry) -> None:
     metrics.landed(entry)
-    if entry.type.startswith("person."):
+    if entry.type.startswith(("person.", "oncall.")):
         core.people_changed()
+    if entry.type == "policy.published":
+        core.schedules.set()
+        core.deadlines.set()
     requests.woken(core, entry)
     if entry.type == "request.opened":
         core.deadlines.set()
+
+
+def _began(core: Core, action: str) -> int | None:
+    """When *action* was decided."""
+    row = core.ledger.row("action", action)
+    entry = core.ledger.entry(int(row["entry"])) if row else None
+    return entry.time if entry else None
+
+
+async def _drills(service: Keyturn) -> None:
+    """Open drills as often as policy says, and tell of those that ended without a decision."""
+    core = service.core
+    with contextlib.suppress(KeyturnError):
+        await drills.settle_all(core)
+    while True:
+        try:
+            async with core.ledger.subscribe(types=drills.LANDED) as entries:
+                async for entry in entries:
+                    try:
+                        await drills.landed(core, entry)
+                    except KeyturnError as error:  # nothing to copy yet, a full disk: no reason to end this
+                        log.info("no drill: %s", error)
+            return
+        except Lagged:
+            await drills.settle_all(core)
+
+
+async def _decay(service: Keyturn) -> None:
+    """Have rules that nobody uses reviewed, without anybody having to think of it."""
+    while True:
+        try:
+            await allowing.decay(service.core)
+        except KeyturnError as error:
+            log.warning("unused rules could not be looked for: %s", error)
+        await asyncio.sleep(DECAY_SECONDS)
 
 
 async def _expire(service: Keyturn) -> None:

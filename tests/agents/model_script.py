@@ -6,7 +6,8 @@ which turn comes next. A script is JSON:
     {"turns": [{"reasoning": "why", "text": "words", "shell": "echo hello", "calls": [{"tool": "Read", "arguments": {…}}]}],
      "final": "the last words"}
 
-`shell` is run with whichever shell tool the client offers.
+`shell` is run with whichever shell tool the client offers. A command that a client says still runs is waited for, as a
+model does; with `"waits": false` the script goes on without it.
 """
 
 from __future__ import annotations

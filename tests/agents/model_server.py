@@ -54,7 +54,10 @@ class ModelServer(ThreadingHTTPServer):
             out.write(json.dumps({"method": method, "path": path, "body": body}) + "\n")
 
     def turn(self, request: dict[str, Any]) -> Turn:
-        """The scripted turn that answers *request*."""
+        """The scripted turn that answers *request*, or the wait for what still runs."""
+        session = wire.still_running(request) if self.script.get("waits", True) else None
+        if session is not None:
+            return wire.wait_for(session)
         tools = list(request.get("tools") or ())
         items = request.get("input")
         for item in items if isinstance(items, list) else ():

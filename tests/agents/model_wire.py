@@ -7,6 +7,7 @@ the Gemini `generateContent` API. An event is a pair: its name (empty where the 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 from model_script import Call, Turn, new_id
 
 Event = tuple[str, Any]
+
+WAIT = "write_stdin"
+"""Codex's tool for a running command: without characters it waits for it."""
 
 
 def count_results(request: dict[str, Any]) -> int:
@@ -25,10 +29,37 @@ def count_results(request: dict[str, Any]) -> int:
         if isinstance(content, list):
             count += sum(1 for block in content if block.get("type") == "tool_result")
     if isinstance(request.get("input"), list):
-        count += sum(1 for item in request["input"] if str(item.get("type", "")).endswith("_call_output"))
+        count += sum(1 for item in request["input"] if _is_output(item))
+        count -= sum(1 for item in request["input"] if _is_wait(item))
     for content in request.get("contents") or ():
         count += sum(1 for part in content.get("parts") or () if "functionResponse" in part)
     return count
+
+
+STILL_RUNS = re.compile(r"^Process running with session ID (\d+)$", re.MULTILINE)
+"""What Codex tells of a command that did not end in the time that a call waits for it (10 s unless the model says else)."""
+
+
+def still_running(request: dict[str, Any]) -> int | None:
+    """The session of the command that the newest result says still runs; a model waits for it (`wait_for`)."""
+    items = request.get("input")
+    if not isinstance(items, list) or not items or not _is_output(items[-1]):
+        return None
+    found = STILL_RUNS.search(str(items[-1].get("output")))
+    return int(found[1]) if found else None
+
+
+def wait_for(session: int) -> Turn:
+    """The turn with which a model waits on for Codex's *session*. It is not counted as one of the script's."""
+    return Turn(calls=(Call(WAIT, {"session_id": session, "chars": ""}),))
+
+
+def _is_output(item: dict[str, Any]) -> bool:
+    return str(item.get("type", "")).endswith("_call_output")
+
+
+def _is_wait(item: dict[str, Any]) -> bool:
+    return item.get("type") == "function_call" and item.get("name") == WAIT
 
 
 # --- Anthropic Messages ---------------------------------------------------------------------------

@@ -173,6 +173,69 @@ def test_an_edit_is_asked_about_with_its_bytes(name: str, keyturn: KeyturnServer
     assert decided[0]["gate"]["assurance"] == "cooperative"
 
 
+@pytest.mark.parametrize("name", DRIVEN)
+def test_an_allowed_command_that_takes_its_time_runs_once_and_to_its_end(
+    name: str, keyturn: KeyturnServer, running: MakeRun
+) -> None:
+    """In Codex's own sandbox it could write nothing, and what takes longer than an instant is not begun again outside."""
+    start = keyturn.size
+    one = running(name)
+    run = one.start(script({"shell": "echo BEGUN >> begun.txt; sleep 1; echo RAN > proof.txt"}))
+    assert run.end() == 0, run.said
+    assert proof(one) == "RAN\n", run.said
+    assert (one.work / "begun.txt").read_text() == "BEGUN\n"
+    assert [receipt["outcome"] for receipt in keyturn.entries("action.receipt", start)] == ["done"]
+    assert summary(run.said)["unfinished"] == 0
+
+
+def test_a_command_that_outlasts_the_first_wait_is_waited_for_without_a_question(
+    keyturn: KeyturnServer, running: MakeRun
+) -> None:
+    start = keyturn.size
+    one = running("codex")
+    slow = {"cmd": "sleep 3; echo RAN > proof.txt", "yield_time_ms": 250}
+    run = one.start(script({"calls": [{"tool": "exec_command", "arguments": slow}]}))
+    assert run.end() == 0, run.said
+    assert proof(one) == "RAN\n", run.said
+    assert "Process running with session ID" in run.heard, "it did outlast the first wait"
+    assert len(keyturn.entries("action.decided", start)) == 1
+    (receipt,) = keyturn.entries("action.receipt", start)
+    assert (receipt["outcome"], receipt["exit_code"]) == ("done", 0)
+    told = summary(run.said)
+    assert (told["allowed"], told["unasked"], told["unfinished"]) == (1, 0, 0)
+
+
+def test_a_command_that_the_agent_does_not_wait_for_is_ended_with_it_and_its_receipt_says_so(
+    keyturn: KeyturnServer, running: MakeRun
+) -> None:
+    start = keyturn.size
+    one = running("codex")
+    slow = {"cmd": "echo $$ > pid.txt; sleep 300; echo RAN > proof.txt", "yield_time_ms": 250}
+    turns = script(
+        {"calls": [{"tool": "exec_command", "arguments": slow}]}, RUNS | {"shell": "echo ON > on.txt"}
+    )
+    run = one.start({**turns, "waits": False})
+    assert run.end() == 0, run.said
+    assert (one.work / "on.txt").exists(), "the agent went on"
+    assert proof(one) is None
+    assert int((one.work / "pid.txt").read_text()) not in _processes()
+    receipts = keyturn.entries("action.receipt", start)
+    assert [receipt["outcome"] for receipt in receipts] == ["done", "unknown"]
+    assert "before the client said how it ended" in receipts[1]["note"]
+    assert summary(run.said)["unfinished"] == 1
+    keyturn.verify()
+
+
+def test_codex_types_into_nothing(keyturn: KeyturnServer, running: MakeRun) -> None:
+    """What it types into a terminal it does not ask about, so it is given none."""
+    start = keyturn.size
+    one = running("codex")
+    run = one.start(script({"calls": [{"tool": "exec_command", "arguments": {"cmd": "cat", "tty": True}}]}))
+    assert run.end() == 0, run.said
+    assert "TTY execution is disabled" in run.heard
+    assert keyturn.entries("action.decided", start) == []
+
+
 @pytest.mark.parametrize("name", ["claude-code", "copilot", "opencode"])
 def test_a_child_has_its_hooks_wired_for_the_run(name: str, keyturn: KeyturnServer, running: MakeRun) -> None:
     start = keyturn.size

@@ -14,8 +14,6 @@ from keyturn.approvals import (
     Event,
     Given,
     RequestState,
-    Requirement,
-    Stage,
     Step,
     Supersede,
     Tick,
@@ -23,6 +21,7 @@ from keyturn.approvals import (
     open_request,
 )
 from keyturn.identity import Person, Roster
+from keyturn.requirement import Requirement, Stage, any_of
 
 GROUPS = ("dba", "security", "web")
 IDS = ("ana", "ben", "cleo", "dan", "eve", "fay")
@@ -47,8 +46,9 @@ class History(Struct, frozen=True):
 
 
 def requirements(max_need: int = 2, max_stages: int = 3) -> st.SearchStrategy[Requirement]:
-    """Requirements of a few stages, together or in order."""
-    stage = st.tuples(st.integers(1, max_need), st.sampled_from(GROUPS), st.booleans())
+    """Requirements of a few stages, together or in order, some out of any of two groups."""
+    group = st.sets(st.sampled_from(GROUPS), min_size=1, max_size=2).map(any_of)
+    stage = st.tuples(st.integers(1, max_need), group, st.booleans())
 
     def build(parts: list[tuple[int, str, bool]]) -> Requirement:
         order, stages = 0, []
@@ -167,10 +167,10 @@ def satisfied(given: list[str], request: RequestState, roster: Roster) -> bool:
         layers = request.requirement.layers
         if layer == len(layers):
             return True
-        slots = [stage.group for stage in layers[layer] for _ in range(stage.need)]
+        slots = [stage.group.split("|") for stage in layers[layer] for _ in range(stage.need)]
         choices = [
-            [i for i, key in enumerate(given) if i > after and group in roster.people[key].groups]
-            for group in slots
+            [i for i, key in enumerate(given) if i > after and set(groups) & {*roster.people[key].groups}]
+            for groups in slots
         ]
         for picked in product(*choices):
             humans = [given[i] for i in picked]

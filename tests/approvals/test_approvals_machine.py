@@ -31,12 +31,12 @@ from keyturn.approvals import (
     Withdraw,
     apply,
     open_request,
-    parse_requirement,
     progress,
     reachable,
     refusal,
 )
 from keyturn.identity import Person, Roster
+from keyturn.requirement import parse_requirement
 
 
 def roster(*people: Person) -> Roster:
@@ -435,6 +435,9 @@ def test_a_required_reason_is_required() -> None:
     assert code(asked, approve("ana", reason=" \n")) == "approval.reason_missing"
     assert code(asked, approve("ana", reason="x" * 4001)) == "approval.reason_too_long"
     assert play(asked, approve("ana", reason="needed for the release")).state == "approved"
+    assert play(asked, approve("ana", choice="deny")).state == "denied", (
+        "stopping is never harder than letting go"
+    )
 
 
 def test_a_click_is_no_signature() -> None:
@@ -456,3 +459,13 @@ def test_a_state_survives_being_written_down() -> None:
     state = play(request("1 of dba then 1 of security"), approve("ana"))
     written = msgspec.to_builtins(state)
     assert msgspec.convert(written, RequestState) == state
+
+
+def test_somebody_who_comes_back_into_their_group_leaves_no_request_that_nobody_can_approve() -> None:
+    state = play(request("2 of dba"), approve("ana"))
+    away = roster(replace(ANA, groups=()), BEN, CLEO, DANA)
+    state = play(state, approve("ben"), people=away)
+    assert state.waiting
+    assert apply(state, Tick(), PEOPLE, OPENED + 1).state.waiting, "coming back approves nothing"
+    assert code(state, approve("dana")) == "approver.initiator"
+    assert play(state, approve("ben")).state == "approved"

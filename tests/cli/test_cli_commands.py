@@ -128,7 +128,7 @@ WRONG = [
     (("ledger", "prove", "first"), "not a valid integer"),
     (("completion", "tcsh"), "not one of 'bash', 'zsh', 'fish'"),
     (("init", "--mode", "lenient"), "not one of 'enforce', 'observe'"),
-    (("demo", "--story", "other"), "is not 'tidy'"),
+    (("demo", "--story", "other"), "is not one of 'tidy', 'drift'"),
     (("show", "r_1", "--timeout", "3"), "--timeout is for --wait."),
     (("person", "change", "riley"), "It is not said what to change."),
     (("person", "change", "riley", "--group", "a", "--no-group"), "excludes"),
@@ -174,12 +174,11 @@ def test_run_has_its_own_codes_for_everything_that_is_not_the_agent_s() -> None:
     assert keyturn("run", "--home", "/nowhere", "--", "claude").code > ExitCode.RUN_INTERNAL
 
 
-def test_rooms_that_are_not_furnished_say_so() -> None:
-    for name in ("evidence", "reconcile"):
-        said = keyturn(name, "pack", "--framework", "soc2")
-        assert (said.code, said.out) == (ExitCode.USAGE, "")
-        assert "not_in_this_version" in said.err
-        assert keyturn(name, "--json").error["code"] == "not_in_this_version"
+def test_a_pack_of_nothing_in_particular_is_refused_in_words() -> None:
+    said = keyturn("evidence", "pack", "--framework", "soc2")
+    assert (said.code, said.out) == (ExitCode.USAGE, "")
+    assert "Name a framework and a period" in said.err
+    assert keyturn("evidence", "pack", "--json").error["code"] == "cli.usage"
 
 
 def test_a_failure_inside_is_no_traceback() -> None:

@@ -29,7 +29,13 @@ CASES = {
     "keyturn ledger ver": {"verify"},
     "keyturn ledger verify --": {"--home", "--key", "--leaves-only", "--json", "--help"},
     "keyturn init --mode ": {"enforce", "observe"},
-    "keyturn ledger log --type request.": {"request.opened", "request.ended"},
+    "keyturn ledger log --type request.": {
+        "request.opened",
+        "request.ended",
+        "request.commented",
+        "request.escalated",
+        "request.reminded",
+    },
     "keyturn hook install c": {"claude-code", "codex", "copilot"},
     "keyturn zz": set(),
 }

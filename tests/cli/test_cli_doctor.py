@@ -85,11 +85,20 @@ BROKEN: dict[str, tuple[Callable[[Home], object], str]] = {
         lambda h: (h.policy / "rules" / "mine.cedar").write_text("permit(principal"),
         "is not valid; the version in force has not changed",
     ),
+    "a control that names no test": (
+        lambda h: write(h.policy / "controls" / "mine.toml", 'id = "soc2"\n[[control]]\nid = "X"\ntests = ["x"]\n'),
+        "there is no test 'x'",
+    ),
     "a policy whose cases are wrong": (
         lambda h: (h.policy / "tests" / "mine.toml").write_text('[[must_refuse]]\ncommand = "ls"\n'),
         "cases are wrong",
     ),
 }  # fmt: skip
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
 
 
 def _other_key(home: Home) -> None:

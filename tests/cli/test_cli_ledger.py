@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,27 @@ def test_a_proof_proves(original: Home, folder: Path) -> None:
     assert proof.parse(text).index == 3
     written = on(original, "prove", "3", "--out", folder / "proof")
     assert (written.out, (folder / "proof").read_text()) == (f"Wrote {folder / 'proof'}.\n", text)
+
+
+def test_a_cose_receipt_is_believed_by_another_library_under_the_log_s_key(
+    original: Home, folder: Path
+) -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+    from scitt_cose import verify_receipt
+
+    said = on(original, "prove", "3", "--cose", "--json").json
+    written = on(original, "prove", "3", "--cose", "--out", folder / "3.cose")
+    assert written.out == f"Wrote {folder / '3.cose'}.\n"
+    receipt = (folder / "3.cose").read_bytes()
+    assert b64decode(said["receipt"]) == receipt
+    public = load_pem_private_key(original.log_key.read_bytes(), None).public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for leaf, holds in ((said["leaf"], True), (said["leaf"] + " ", False)):
+        result = verify_receipt(receipt, leaf_entry_hex=leaf.encode().hex(), log_public_key_pem=pem)
+        assert result.ok is holds
+    unnamed = on(original, "prove", "3", "--cose")
+    assert (unnamed.code, unnamed.out) == (ExitCode.USAGE, "")
+    assert "--out" in unnamed.err
 
 
 def test_a_proof_of_nothing_and_one_that_can_t_be_written_are_told_apart(

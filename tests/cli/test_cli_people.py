@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from cli_house import House, environment, keyturn
 
 from keyturn.errors import ExitCode
+from keyturn.identity.credentials import looks_signed
 
 TOKEN = re.compile(r"kt[pgls]_[A-Za-z0-9_-]{43}")
 
@@ -27,7 +29,7 @@ def test_a_person_is_added_changed_and_removed(house: House) -> None:
     assert TOKEN.fullmatch(made.out.splitlines()[-1]), "scripts take the last line"
     everybody = {one["id"]: one for one in house.keyturn("person", "list", "--json").json}
     assert everybody["sam"] == {
-        "id": "sam", "name": "Sam", "groups": ["dba"], "roles": ["auditor"], "os_uids": [4711], "removed": False
+        "id": "sam", "name": "Sam", "groups": ["dba"], "roles": ["auditor"], "os_uids": [4711], "accounts": [], "removed": False
     }  # fmt: skip
     assert "accounts: 4711  (Sam)" in house.keyturn("person", "list").out
     changed = house.keyturn(
@@ -121,11 +123,47 @@ def test_a_new_token_that_can_t_be_kept_is_printed_because_the_old_one_is_void(h
 
 def test_a_gate_s_token_is_alone_on_stdout(house: House) -> None:
     said = house.keyturn("gate", "add", "builder", "--assurance", "cooperative")
-    assert TOKEN.fullmatch(said.out.strip())
+    assert looks_signed(said.out.strip())
     assert "not shown again" in said.err
     assert "builder" in house.keyturn("gate", "list").out
     assert house.keyturn("gate", "remove", "builder").code == ExitCode.DONE
     assert "builder" not in house.keyturn("gate", "list").out
+
+
+def test_a_gates_token_goes_to_a_file_of_the_users_alone_and_is_renewed_in_place(
+    house: House, tmp_path: Path
+) -> None:
+    file = tmp_path / "builder.token"
+    said = house.keyturn("gate", "add", "builder", "--out", str(file))
+    assert looks_signed(file.read_text().strip())
+    assert file.read_text().strip() not in said.out + said.err
+    assert file.stat().st_mode & 0o777 == 0o600
+    before = file.read_text()
+    assert house.keyturn("gate", "add", "builder", "--out", str(file)).code == ExitCode.USAGE, (
+        "nothing is overwritten"
+    )
+    assert house.keyturn("credential", "renew", str(file), "--grace", "0s").code == ExitCode.DONE
+    assert file.read_text() != before
+    assert file.stat().st_mode & 0o777 == 0o600
+    listed = house.keyturn("credential", "list", "--all").out
+    assert "rotated" in listed or "revoked" in listed
+    assert house.keyturn("credential", "renew", str(house.home.tokens / "dana")).code == ExitCode.USAGE
+
+
+def test_a_scoped_token_is_made_listed_and_revoked(house: House, tmp_path: Path) -> None:
+    file = tmp_path / "phone.token"
+    said = house.keyturn(
+        "token", "new", "--scope", "approve", "--expires", "30d", "--name", "phone", "--out", str(file)
+    )
+    assert said.code == ExitCode.DONE, said.err
+    assert TOKEN.fullmatch(file.read_text().strip())
+    listed = house.keyturn("token", "list").out
+    assert "approve" in listed
+    assert "phone" in listed
+    revoked = house.keyturn("token", "revoke", listed.split()[0], "--why", "lost")
+    assert revoked.code == ExitCode.DONE
+    assert "phone" not in house.keyturn("token", "list").out
+    assert house.keyturn("token", "new", "--scope", "approve", "--expires", "2y").code == ExitCode.USAGE
 
 
 def test_no_token_is_printed_logged_or_recorded_but_once_on_purpose(house: House) -> None:
@@ -177,6 +215,23 @@ def test_settings_that_can_t_be_read_are_named(folder: Path, text: str) -> None:
     said = keyturn("config", "--home", folder, "--json")
     assert (said.code, said.error["code"]) == (ExitCode.USAGE, "settings.invalid")
     assert "keyturn.toml" in said.error["happened"]
+
+
+def test_a_control_without_its_test_is_not_proposed_and_shown_with_its_place(
+    house: House, folder: Path
+) -> None:
+    copy = folder / "policy"
+    shutil.copytree(house.home.policy, copy)
+    (copy / "controls").mkdir()
+    text = 'id = "soc2"\n[[control]]\nid = "X.1"\ntitle = "x"\ngist = "x"\npasses = "x"\ntests = ["two_peepel"]\nhow = "automatic"\n'
+    (copy / "controls" / "ours.toml").write_text(text)
+    said = house.keyturn("policy", "publish", copy)
+    assert said.code == ExitCode.USAGE
+    assert "controls/ours.toml:7:11: there is no test 'two_peepel'" in said.err
+    assert 'did you mean "two_people"?' in said.err
+    assert "evidence.unknown_query" in said.err
+    (copy / "controls" / "ours.toml").write_text(text.replace("two_peepel", "two_people"))
+    assert house.keyturn("policy", "publish", copy).code == ExitCode.DONE
 
 
 def test_a_policy_is_proposed_shown_and_takes_effect_when_somebody_else_approves(own_house: House) -> None:

@@ -246,6 +246,8 @@ def state(house: House, request: str) -> str:
 def test_in_a_terminal_it_shows_and_asks(house: House) -> None:
     request = house.ask("rm -r build # \u202ehi")
     terminal = Terminal(house, "approve", request)
+    terminal.until("Why: ")  # what is not understood is of high risk
+    terminal.type("a comment\n")
     shown = terminal.until("Approve exactly this? [y/N]: ")
     assert "  | rm -r build # ‹U+202E›hi" in shown
     assert "CAUTION: U+202E RIGHT-TO-LEFT OVERRIDE" in shown

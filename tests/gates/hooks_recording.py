@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from keyturn.actions import Action, Agent, FileEdit, Gate, Human, Reading, Shell, Text, action_digest
+from keyturn.drift.definition import Definition
 from keyturn.errors import KeyturnError
 from keyturn.gates.hooks.model import HookCall
 from keyturn.identity import Person
@@ -16,6 +17,7 @@ from keyturn.service.errors import NotClaimable, SessionClosed
 from keyturn.service.model import (
     ApprovalView,
     Choice,
+    Opener,
     Outcome,
     Peer,
     Permit,
@@ -40,6 +42,8 @@ class Recording:
         self.actions: list[Action] = []
         self.arounds: list[Surroundings] = []
         self.instructions: list[tuple[str, Text]] = []
+        self.approved: tuple[frozenset[tuple[str, str]], ...] = ()
+        self.defined: list[tuple[str, Definition]] = []
         self.opened: list[dict[str, Any]] = []
         self.closed: set[str] = set()
         self.consumed: list[str] = []
@@ -62,6 +66,8 @@ class Recording:
         parents: tuple[str, ...] = (),
         definition: str | None = None,
         pid: int | None = None,
+        opener: Opener | None = None,
+        described: Definition | None = None,
     ) -> SessionView:
         known = self._sessions.get(client_session)
         if known is None or known in self.closed:
@@ -75,17 +81,33 @@ class Recording:
                     "gate": gate,
                     "cwd": cwd,
                     "definition": definition,
+                    "described": described,
                 }
                 | {"client_session": client_session, "parents": parents}
             )
         return SessionView(known, agent.name, agent.client, human.person if human else None, gate.name, 0)
 
-    async def close_session(self, session: str, why: str = "") -> SessionView:
+    async def close_session(
+        self, session: str, why: str = "", recording: dict[str, Any] | None = None
+    ) -> SessionView:
         self.closed.add(session)
         return SessionView(session, "", "", None, "", 0, closed=1)
 
+    def listable(self, agent: str) -> tuple[frozenset[tuple[str, str]], ...]:
+        return self.approved
+
+    async def define(self, session: str, described: Definition) -> None:
+        self.defined.append((session, described))
+
     async def instruct(self, session: str, instruction: Text) -> None:
         self.instructions.append((session, instruction))
+
+    def check_opener(self, session: str, speaker: Opener | None, alive: Callable[[int, int], bool]) -> None:
+        """Everybody here opened everything."""
+
+    def session_of(self, *, request: str = "", action: str = "") -> tuple[str, ...]:
+        """Of nothing that is asked here does it matter whose it is."""
+        return ()
 
     def standing(self, session: str, workspace: str) -> str:
         return POLICY

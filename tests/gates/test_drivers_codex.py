@@ -35,17 +35,74 @@ def question(method: str = COMMAND, number: int = 0, **members: Any) -> dict[str
     return {"id": number, "method": method, "params": told}
 
 
+THREAD = {
+    "thread": {"id": "t1"},
+    "model": "gpt-5.5",
+    "approvalPolicy": "untrusted",
+    "approvalsReviewer": "user",
+    "sandbox": {"type": "dangerFullAccess"},
+}
+
+
 def started() -> CodexAppServer:
     """A core whose turn runs."""
     core = CodexAppServer(CWD, "please create proof.txt")
     assert sent(core.start())[0]["method"] == "initialize"
     hello, start = sent(core.receive(answer(1, {"userAgent": "codex_cli_rs/0.169.0 (Linux)"})))
     assert (hello["method"], start["method"]) == ("initialized", "thread/start")
-    assert (start["params"]["approvalPolicy"], start["params"]["sandbox"]) == ("untrusted", "read-only")
-    events = core.receive(answer(2, {"thread": {"id": "t1"}, "model": "gpt-5.5"}))
+    asked = (
+        start["params"]["approvalPolicy"],
+        start["params"]["approvalsReviewer"],
+        start["params"]["sandbox"],
+    )
+    assert asked == ("untrusted", "user", "danger-full-access")
+    events = core.receive(answer(2, THREAD))
     assert [m["method"] for m in sent(events)] == ["turn/start"]
     play(core, answer(3, {"turn": {"id": "u1"}}))
     return core
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"approvalPolicy": "on-request"}, "without asking"),
+        ({"approvalPolicy": {"granular": {}}}, "without asking"),
+        ({"approvalPolicy": None}, "without asking"),
+        ({"approvalsReviewer": "auto_review"}, "without asking"),
+        ({"sandbox": {"type": "readOnly"}}, "inside it first"),
+        ({"sandbox": None}, "inside it first"),
+        ({"thread": {}}, "without an id"),
+    ],
+)
+def test_a_thread_that_was_started_otherwise_is_given_no_prompt(changed: dict[str, Any], why: str) -> None:
+    core = CodexAppServer(CWD, "please create proof.txt")
+    core.start()
+    core.receive(answer(1, {"userAgent": "codex_cli_rs/0.169.0 (Linux)"}))
+    events = core.receive(answer(2, {**THREAD, **changed}))
+    end = ended(events)
+    assert end is not None
+    assert (end.ok, sent(events)) == (False, [])
+    assert why in end.why
+
+
+@pytest.mark.parametrize(
+    ("agent", "driven"),
+    [
+        ("keyturn/0.169.0 (Debian)", True),
+        ("keyturn/0.170.2 (Debian)", True),
+        ("keyturn/1.0.0 (Debian)", True),
+        ("keyturn/0.168.9 (Debian)", False),
+        ("keyturn/0.99.0 (Debian)", False),
+        ("keyturn", False),
+        (None, False),
+    ],
+)
+def test_a_version_that_may_run_commands_unasked_is_not_driven(agent: Any, driven: bool) -> None:
+    core = CodexAppServer(CWD, "please create proof.txt")
+    core.start()
+    events = core.receive(answer(1, {"userAgent": agent}))
+    assert (ended(events) is None) == driven
+    assert bool(sent(events)) == driven
 
 
 def test_a_command_that_is_allowed() -> None:

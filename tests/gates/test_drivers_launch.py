@@ -63,7 +63,8 @@ def test_an_option_with_which_the_client_would_not_ask_is_refused(
 
 def test_a_driven_client_stands_its_own_hooks_back_and_is_told_to_ask() -> None:
     assert launch.driven("gemini", ["gemini", "-m", "x"], 1, {}).argv == ("gemini", "-m", "x", "--acp")
-    assert launch.driven("codex", ["codex"], 1, {}).argv == ("codex", "--disable", "hooks", "app-server")
+    without = ("--disable", "hooks", "--disable", "unified_exec_tty")
+    assert launch.driven("codex", ["codex"], 1, {}).argv == ("codex", *without, "app-server")
     given = {"OPENCODE_CONFIG_CONTENT": json.dumps({"model": "a/b", "permission": {"*": "allow"}})}
     started = launch.driven("opencode", ["opencode"], 4100, given)
     assert started.argv[-4:] == ("--hostname", "127.0.0.1", "--port", "4100")

@@ -17,7 +17,7 @@ from keyturn.actions import Agent, FileEdit, Gate, Shell, ToolCall
 from keyturn.gates.connection import Connection, NotAnAnswer, RemoteService, ServerSaid, Unreachable
 from keyturn.gates.drivers import Ask, Ended, Event, Finished, Observed, Said, Send, Verdict
 from keyturn.gates.drivers.drive import Drive
-from keyturn.gates.drivers.session import DrivenSession
+from keyturn.gates.drivers.session import UNFINISHED, DrivenSession
 from keyturn.gates.hooks.dialects import dialect_of
 from keyturn.gates.hooks.model import HookAnswer, Proposal
 from keyturn.gates.socket import serve_gates
@@ -265,6 +265,37 @@ def test_a_receipt_pairs_with_what_was_allowed(tmp_path: Path) -> None:
     (receipt,) = service.receipts
     assert (receipt.outcome, receipt.exit_code, receipt.output_bytes) == ("done", 0, 3)
     assert receipt.permit
+
+
+def test_what_had_not_ended_when_the_run_was_over_is_a_receipt_that_says_so(tmp_path: Path) -> None:
+    service = Recording()
+
+    async def work(session: DrivenSession) -> None:
+        await session.verdict(ask())
+        await session.verdict(ask(call="c2"))
+        await session.finished(Finished("c1", "done", 0, "out"))
+        assert [receipt.outcome for receipt in service.receipts] == ["done"], "nothing is said before the end"
+        await session.close("It ended.")
+        assert session.unfinished == 1
+
+    over_a_socket(tmp_path, service, work)
+    assert [receipt.outcome for receipt in service.receipts] == ["done", "unknown"]
+    last = service.receipts[-1]
+    assert (last.exit_code, last.output, last.note) == (None, None, UNFINISHED)
+    assert last.permit
+    assert service.closed
+
+
+def test_a_refused_action_is_no_unfinished_one(tmp_path: Path) -> None:
+    service = Recording(lambda action: "refuse")
+
+    async def work(session: DrivenSession) -> None:
+        assert not (await session.verdict(ask())).allow
+        await session.close("It ended.")
+        assert session.unfinished == 0
+
+    over_a_socket(tmp_path, service, work)
+    assert service.receipts == []
 
 
 # --- the loop -------------------------------------------------------------------------------------

@@ -30,6 +30,10 @@ SECRETS = {
     "header": ("curl -H 'Authorization: Bearer abc.def.ghi' x\n", "abc.def.ghi"),
     "cookie": ("Set-Cookie: id=abcdef; Path=/\r\n", "abcdef"),
     "url": ("git clone https://bob:swordfish@git.example/x\n", "swordfish"),
+    "option": ("$ deploy --token hunter22secret now\n", "hunter22secret"),
+    "user": ("curl -u bob:hunter22secret https://x.example\n", "hunter22secret"),
+    "prose": ("the password is hunter22secret\n", "hunter22secret"),
+    "umlaut": ("grüße: api_key=hunter22secret ö\n", "hunter22secret"),
     "coloured": (f"\x1b[32mAKIA\x1b[1;31m{AWS[4:]}\x1b[0m \n", AWS[4:]),
     "pem": (
         "before\r\n-----BEGIN RSA PRIVATE KEY-----\r\nMIIEpAIBAAKCAQEA\r\nq83vEjRW\r\n-----END RSA PRIVATE KEY-----\r\nafter\r\n",

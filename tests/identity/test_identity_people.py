@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.identity import Person, Roster, is_name
+from keyturn.identity import Person, Roster, check_group, is_name
+from keyturn.identity.names import InvalidName
 
 
 def roster(*people: Person) -> Roster:
@@ -82,3 +84,14 @@ def test_names_are_short_lowercase_and_ascii() -> None:
         assert is_name(name)
     for name in ("", "9a", "-a", "Dana", "a" * 64, "dana ", "dana\n", "dаna", "a/b", "a|b"):
         assert not is_name(name)
+
+
+def test_administrators_are_a_group_that_nobody_can_be_put_into() -> None:
+    boss, posing = Person("ann", roles=("member", "admin")), Person("ben", groups=("admins",))
+    roster = Roster({"ann": boss, "ben": posing})
+    assert [p.id for p in roster.members("admins")] == ["ann"]
+    assert not posing.counts_for("admins")
+    with pytest.raises(InvalidName):
+        check_group("admins")
+    assert check_group("dba") == "dba"  # negative control
+    assert not boss.counts_for("dba")  # and being one gives no other group

@@ -451,6 +451,25 @@ def test_a_slow_subscriber_is_dropped_with_a_mark_and_delays_nobody(home: Home) 
     asyncio.run(lag())
 
 
+def test_a_subscriber_of_some_types_gets_all_entries_of_these_and_no_others(home: Home) -> None:
+    ledger = home.open()
+    wanted = Draft("clock.jumped", {"clock": 1, "log": 2})
+
+    async def follow() -> None:
+        some, every = ledger.subscribe(capacity=5, types=["clock.jumped"]), ledger.subscribe()
+        for i in range(10):
+            await ledger.append([draft(i)])
+            await ledger.append([draft(i), *([wanted] if i % 4 == 0 else [])])
+        assert [(await anext(some)).index for _ in range(3)] == [2, 11, 20]
+        got = [await anext(every) for _ in range(23)]  # the negative control
+        assert [entry.index for entry in got if entry.type == wanted.type] == [2, 11, 20]
+        for _ in range(6):
+            await ledger.append([wanted])
+        assert some.lagged == 28  # only what it wants fills its queue
+
+    asyncio.run(follow())
+
+
 def test_a_subscriber_that_waits_is_ended_when_the_ledger_closes(home: Home) -> None:
     ledger = home.open()
 

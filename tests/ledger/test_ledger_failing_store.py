@@ -64,7 +64,7 @@ def state(ledger: Ledger) -> dict[str, Any]:
         "time": sequencer.time,
         "behind": sequencer.behind,
         "sessions": {session: n for session, n in sequencer._sessions.items() if n},
-        "rows": {place: body for place, body in ledger._rows._rows.items() if body is not None},
+        "rows": {place: body for place, body in ledger._rows.known().items() if body is not None},
     }
 
 

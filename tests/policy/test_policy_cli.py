@@ -14,6 +14,17 @@ from keyturn.cli.policy import policy, visible
 from keyturn.policy import STARTER, load
 
 RUNNER = CliRunner()
+CONTROLS = """id = "ours"
+title = "Ours"
+edition = "1"
+[[control]]
+id = "X.1"
+title = "x"
+gist = "x"
+passes = "x"
+tests = ["nobody"]
+how = "automatic"
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +194,19 @@ def test_a_case_that_can_t_be_read_is_no_green_case(tmp_path, tests, message):
     result = RUNNER.invoke(policy, ["test", str(tried(tmp_path, tests=tests))])
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_a_control_that_names_no_test_is_shown_with_carets(tmp_path):
+    folder = tried(tmp_path, tests='[[must_run]]\ncommand = "ls"\n')
+    assert RUNNER.invoke(policy, ["test", str(folder)]).exit_code == 0  # negative control
+    write(folder, {"controls/ours.toml": CONTROLS.replace("nobody", "two_people").encode()})
+    assert RUNNER.invoke(policy, ["test", str(folder)]).exit_code == 0
+    write(folder, {"controls/ours.toml": CONTROLS.encode()})
+    result = RUNNER.invoke(policy, ["test", str(folder)])
+    assert result.exit_code == 2
+    assert "controls/ours.toml:9:11: there is no test 'nobody'" in result.stderr
+    assert "^^^^^^" in result.stderr
+    assert "evidence.unknown_query" in result.stderr
 
 
 def test_mistakes_are_shown_with_carets(tmp_path):

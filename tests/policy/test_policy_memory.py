@@ -73,7 +73,7 @@ def test_the_memory_stays_bounded(monkeypatch):
     decision = policy().decide("shell", reading(LOOK), FACTS)
     for number in range(100):
         kept.put(("shell", True, (replace(LOOK, argv=(str(number),)),), (), FACTS), decision)
-    assert len(kept._new) + len(kept._old) <= 20
+    assert len(kept._kept) <= 20
     assert kept.get(("shell", True, (replace(LOOK, argv=("99",)),), (), FACTS)) is decision
     kept.put(("shell", True, (replace(LOOK, argv=("x" * 20_000,)),), (), FACTS), decision)
     assert kept.get(("shell", True, (replace(LOOK, argv=("x" * 20_000,)),), (), FACTS)) is None

@@ -86,8 +86,8 @@ def test_the_rendering_is_what_a_person_reads():
         ('@id("A b") @because("b") permit(principal, action, resource);', "@id is lowercase"),
         ('@id("a") @because("b") @hodl permit(principal, action, resource);', "no annotation @hodl"),
         (
-            '@id("a") @because("b") @ticket("required") permit(principal, action, resource);',
-            "no annotation @ticket",
+            '@id("a") @because("b") @tickets("required") permit(principal, action, resource);',
+            "no annotation @tickets",
         ),
         ('@id("a") @because("b") @approve("1 of x") permit(principal, action, resource);', "without @hold"),
         ('@id("a") @because("b") @hold forbid(principal, action, resource);', "it can't hold"),

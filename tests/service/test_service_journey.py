@@ -381,3 +381,22 @@ def test_nobody_acts_in_a_session_of_another_gate_or_another_human(world: World)
                 await service.authorize(other, world.around)
 
     world.play(story)
+
+
+def test_a_decision_under_a_workspace_s_own_rules_names_the_published_version(world: World) -> None:
+    async def story(service: Keyturn) -> None:
+        session = await world.session(service)
+        await service.authorize(world.action(session, ALLOWED), world.around)
+        rules = world.work / ".keyturn" / "rules"
+        rules.mkdir(parents=True)
+        ours = '@id("ours") @because("ours") @hold permit(principal, action == Action::"shell", resource);'
+        (rules / "ours.cedar").write_text(ours)
+        service.core.workspaces.fresh = 0
+        await service.authorize(world.action(session, ALLOWED), world.around)
+        entries = service.core.ledger.entries()
+        plain, tightened = (one.fields for one in entries if one.type == "action.decided")
+        active = service.core.policy.digest
+        assert (plain["decision"]["policy"], "published" in plain) == (active, False)
+        assert (tightened["decision"]["policy"] != active, tightened["published"]) == (True, active)
+
+    world.play(story)

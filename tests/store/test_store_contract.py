@@ -291,3 +291,20 @@ def test_reading_a_store_that_is_not_there_is_refused(store_url: str) -> None:
 def test_closing_twice_is_closing_once(store: Store) -> None:
     store.close()
     store.close()
+
+
+def test_what_is_erased_is_gone_and_the_rest_stands(store: Store, store_url: str) -> None:
+    store.write(batch(*[entry(i) for i in range(5)], blobs={"sha256:aa": b"secret", "sha256:bb": b"kept"}))
+    store.erase({1: b'["~name"]', 3: b"[]"}, ["sha256:aa", "sha256:unknown"])
+    store.scrub()
+    assert [one.disclosures for one in store.entries()] == [
+        b'["abc"]',
+        b'["~name"]',
+        b'["abc"]',
+        b"[]",
+        b'["abc"]',
+    ]
+    assert [one.leaf for one in store.entries()] == [entry(i).leaf for i in range(5)]
+    assert list(store.blobs()) == [("sha256:bb", b"kept")]
+    store.write(batch(entry(5)))  # the log goes on
+    assert store.entry(5) == entry(5)

@@ -20,7 +20,7 @@ from web_memory import MemoryWeb, app, now, path, root, view
 from keyturn.channels.web.guard import cookie_name
 from keyturn.channels.web.rendering import ASSETS_DIGEST
 from keyturn.identity.tokens import cookie_of
-from keyturn.service.model import ApprovalView, SessionView
+from keyturn.service.model import ApprovalView, Conditions, SessionView
 
 pytestmark = pytest.mark.browser
 
@@ -109,6 +109,31 @@ def test_approving_by_keyboard_only(page: Page, web: MemoryWeb, site: Running) -
     expect(page.locator("#outcome")).to_contain_text("Approved.")
     expect(page.locator("#outcome")).to_contain_text("You approved it: entry")
     assert web.service.views["r_00001"].approvals[0].choice == "approve"
+
+
+def test_an_approved_change_is_named_by_keyboard_and_a_denial_needs_none(
+    page: Page, web: MemoryWeb, site: Running
+) -> None:
+    shown = Conditions(ticket=True, window="office", escalate_to="managers", escalate_at=now() + 600_000)
+    for number in (7, 8):
+        site.call(lambda number=number: web.service.open(view(number, conditions=shown)))
+    page.goto(f"{site.origin}/requests/r_00007")
+    expect(page.locator("#conditions")).to_contain_text("it goes to managers, too.")
+    expect(page.locator("#conditions")).to_contain_text("Approving needs an approved change.")
+    expect(page.locator("#approve")).to_be_enabled()
+    page.keyboard.press("a")
+    page.keyboard.press("Enter")
+    expect(page.locator("#bar-words")).to_have_text("Name the approved change: nothing was sent yet.")
+    expect(page.locator("#ticket")).to_be_focused()
+    assert web.service.decisions == 0
+    page.keyboard.type("CHG-1")
+    page.keyboard.press("Enter")
+    expect(page.locator("#outcome")).to_contain_text("You approved it: entry")
+    assert web.service.tickets == ["CHG-1"]
+    page.goto(f"{site.origin}/requests/r_00008")
+    page.keyboard.press("d")
+    page.keyboard.press("Enter")
+    expect(page.locator("#outcome")).to_contain_text("You denied it: entry")
 
 
 def test_denying_with_a_reason_by_keyboard_only(page: Page, web: MemoryWeb, site: Running) -> None:
@@ -435,13 +460,20 @@ def populate(web: MemoryWeb) -> dict[str, str]:
             4, state="denied", ended=now(), approvals=(ApprovalView("olu", "deny", "no", now(), "web", 0, 2),)
         )
     )
+    shown = Conditions(
+        window="office", closed="The window office is closed; it opens Mon 30 Nov 2026, 09:00 CET.", frozen="Frozen until Monday.",
+        ticket=True, reference="CHG-1", remind_at=now() + 60_000, escalate_at=now() + 600_000, escalate_to="managers",
+    )  # fmt: skip
+    web.service.open(view(6, conditions=shown))
     web.service.open(view(5, text="\n".join(f"echo {n}" for n in range(60))))
     web.views["s_1"] = SessionView("s_1", "deploy-bot", "claude-code", "kim", "hooks", 1_763_671_234_000, 5)
     return {
         "queue": "/", "history": "/requests?state=all", "request": "/requests/r_00001", "hostile": "/requests/r_00002",
         "policy": "/requests/r_00003", "denied": "/requests/r_00004", "long": "/requests/r_00005", "hex": "/requests/r_00002/hex",
+        "conditions": "/requests/r_00006",
         "ledger": "/ledger", "entry": "/ledger/1", "session": "/sessions/s_1", "about": "/about", "missing": "/requests/none",
-        "login": "/login?code=x",
+        "finding": "/findings/f_1", "lag": "/findings/lag",
+        "findings": "/findings", "credentials": "/credentials", "login": "/login?code=x",
     }  # fmt: skip
 
 

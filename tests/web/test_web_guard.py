@@ -17,8 +17,12 @@ from keyturn.identity.tokens import cookie_of
 Client = TestClient[Litestar]
 
 PAGES = (
+    "/configuration",
+    "/configuration/prod",
     "/", "/requests", "/requests?state=all", "/requests?state=denied", "/requests/r_00001", "/requests/r_00001/hex",
-    "/ledger", "/ledger/1", "/about", "/login?code=x", "/nowhere", "/requests/none", "/ledger/999", "/sessions/none",
+    "/ledger", "/ledger/1", "/about", "/findings", "/findings/f_1", "/findings/lag",
+    "/credentials", "/login?code=x", "/nowhere", "/requests/none",
+    "/ledger/999", "/sessions/none",
 )  # fmt: skip
 
 
@@ -190,7 +194,8 @@ def test_no_get_changes_state(web: MemoryWeb, dana: Client) -> None:
         path = route.path_format
         for name, value in (
             ("{request_id}", "r_00001"), ("{ids}", "r_00001"), ("{index}", "1"), ("{session}", "s_1"),
-            ("{digest}", ASSETS_DIGEST), ("{name}", "page.css"),
+            ("{digest}", ASSETS_DIGEST), ("{name}", "page.css"), ("{finding}", "f_1"), ("{agent}", "coder"), ("{id}", "v_1"),
+            ("{target}", "prod"), ("{framework}", "soc2"), ("{control}", "CC8.1"), ("{pack}", "e_1"),
         ):  # fmt: skip
             path = path.replace(name, value)
         assert "{" not in path
@@ -198,6 +203,7 @@ def test_no_get_changes_state(web: MemoryWeb, dana: Client) -> None:
         opened += 1
     assert opened >= 12
     assert (web.ledger.size, dict(web.service.views), dict(web.cookies), dict(web.codes)) == before
+    assert web.found.looks == [], "a finding that was fetched was not looked at"
 
 
 def test_every_write_address_is_known_and_guarded(dana: Client) -> None:
@@ -208,9 +214,38 @@ def test_every_write_address_is_known_and_guarded(dana: Client) -> None:
         if method not in ("GET", "HEAD", "OPTIONS")
     }
     assert writes == {
+        ("/evidence/packs", "POST"),
+        ("/evidence/packs/{pack}/build", "POST"),
+        ("/alike/decision", "POST"),
+        ("/artefacts/{artefact}/gone", "POST"),
+        ("/credentials/{credential}/revoke", "POST"),
+        ("/findings/{finding}/viewed", "POST"),
+        ("/findings/{finding}/{verb}", "POST"),
+        ("/responses/{response}/lift", "POST"),
         ("/login", "POST"),
+        ("/login/provider", "POST"),
+        ("/login/provider/finish", "POST"),
+        ("/login/provider/link", "POST"),
+        ("/login/provider/prove", "POST"),
+        ("/requests/{request_id}/decision/provider", "POST"),
+        ("/login/provider/logout", "POST"),  # the provider calls it; what it may end says its signed token
         ("/logout", "POST"),
+        ("/requests/{request_id}/always", "POST"),
         ("/requests/{request_id}/decision", "POST"),
+        ("/requests/{request_id}/statement", "POST"),
+        ("/requests/{request_id}/breakglass", "POST"),
+        ("/requests/{request_id}/breakglass/statement", "POST"),
+        ("/breakglass/{glass}/review", "POST"),
+        ("/grants/{grant}/revoke", "POST"),
+        ("/plans/{plan}/revoke", "POST"),
+        ("/you/delegations", "POST"),
+        ("/you/delegations/{delegation}/end", "POST"),
+        ("/you/keys", "POST"),
+        ("/you/told", "POST"),
+        ("/you/browsers", "POST"),
+        ("/you/browsers/{identity}/end", "POST"),
+        ("/you/keys/options", "POST"),
+        ("/you/keys/{key}/revoke", "POST"),
         ("/sessions/{session}/stop", "POST"),
     }
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.testing import TestClient
+from msgspec.structs import replace
 from web_memory import HERE, MemoryWeb, app, view
 
 from keyturn.actions import Effect, Reading, Step, Unread
@@ -19,7 +20,17 @@ from keyturn.channels.web import rendering
 from keyturn.channels.web.exact import Span, exact
 from keyturn.channels.web.reveal import hidden, hidden_in, marked, mixed_words, plain
 from keyturn.policy.decision import Decision, RuleHit
-from keyturn.service.model import ApprovalView, RequestView, SessionView, StageView
+from keyturn.policy.risk import Line, Risk
+from keyturn.service.key_views import KeyView
+from keyturn.service.model import (
+    ApprovalView,
+    Conditions,
+    Drill,
+    EscalatedView,
+    RequestView,
+    SessionView,
+    StageView,
+)
 
 EVIL = (
     'start\u202e\u200e\u200b\x1b[31m\x00\U000e0041<img src=x onerror=alert(1)><button hx-post="/x" hx-trigger=load>'
@@ -31,7 +42,8 @@ INVISIBLE = re.compile(
 ALLOWED_TAGS = frozenset({
     "html", "head", "meta", "title", "link", "script", "body", "a", "header", "img", "span", "nav", "div", "p", "button", "main",
     "article", "h1", "h2", "h3", "section", "pre", "code", "i", "ol", "ul", "li", "dl", "dt", "dd", "details", "summary", "blockquote",
-    "aside", "label", "input", "strong", "time", "noscript", "kbd", "dialog", "select", "option",
+    "aside", "label", "input", "strong", "time", "noscript", "kbd", "dialog", "select", "option", "fieldset", "legend",
+    "table", "thead", "tbody", "tr", "th", "td", "svg", "polyline",
 })  # fmt: skip
 
 
@@ -69,6 +81,23 @@ def hostile(evil: str) -> RequestView:
     return view(
         1,
         kind=evil,
+        risk=Risk(evil, 100, (Line(evil, 100, evil),), evil),  # type: ignore[arg-type]
+        shape=evil,
+        parties=(evil,),
+        glass=evil,
+        comment=evil,
+        comment_by=evil,
+        drill=Drill(evil, evil, evil, True, 1),
+        conditions=Conditions(
+            window=evil,
+            closed=evil,
+            frozen=evil,
+            ticket=True,
+            reference=evil,
+            escalate_at=1,
+            escalate_to=evil,
+            escalated=(EscalatedView(evil, 1),),
+        ),
         digest=evil,
         display=evil,
         sentence=evil,
@@ -95,8 +124,22 @@ def hostile(evil: str) -> RequestView:
         decision=Decision(
             "hold", evil, rules=(RuleHit(evil, "hold", 0, evil, 3, (1, size), evil),), reasons=(evil,)
         ),
-        stages=(StageView(evil, 2, 1, (evil, "dana")), StageView(evil, 1, 0, (), False)),
-        approvals=(ApprovalView(evil, "approve", evil, 1_763_671_234_000, evil, 0, 1),),
+        stages=(StageView(evil, 2, 1, (evil, "dana"), True, {evil: evil}), StageView(evil, 1, 0, (), False)),
+        approvals=(
+            ApprovalView(
+                evil,
+                "approve",
+                evil,
+                1_763_671_234_000,
+                evil,
+                0,
+                1,
+                assurance=evil,
+                key=evil,
+                void=evil,
+                on_behalf_of=(evil,),
+            ),
+        ),
         attribution={
             "agent": {"name": evil, "client": evil, "version": evil, "model": evil, "owner": evil},
             "human": {"person": evil, "how": evil, "os_uid": 1},
@@ -125,12 +168,16 @@ def everything_hostile(evil: str) -> MemoryWeb:
     web.ledger.append(
         "action.decided", {"verdict": safe, "sentence": safe, "list": [safe], "empty": None}, "s_x"
     )
+    key = KeyView(evil, evil, evil, evil, evil, evil, evil, True, True, True, 1, 1, evil)
+    web.service.held = [key, replace(key, revoked=1, revoked_by=evil, why=evil)]
     web.views["s_x"] = SessionView("s_x", evil, evil, evil, evil, 1_763_671_234_000, 2)
     return web
 
 
 PATHS = ("/", "/requests?state=all", "/requests/r_00001", "/requests/r_00001/hex", "/fragments/row/r_00001", "/fragments/rows",
-         "/fragments/standing/r_00001", "/ledger", "/ledger/2", "/ledger/3", "/sessions/s_x")  # fmt: skip
+         "/fragments/standing/r_00001", "/ledger", "/ledger/2", "/ledger/3", "/sessions/s_x", "/alike/r_00001", "/reviewing",
+         "/requests/r_00001/always", "/rules/unused", "/you", "/coverage", "/coverage/v_1",
+         "/configuration", "/configuration/prod")  # fmt: skip
 
 
 def open_pages(web: MemoryWeb) -> dict[str, str]:
@@ -174,6 +221,10 @@ def test_every_text_field_of_a_request_is_covered_by_the_hostile_request() -> No
         "may_decide",
         "may_deny",
         "seen_before",
+        "alike",
+        "grant_most",
+        "needs",
+        "withheld",
     }
     plain_view, evil_view = view(1), hostile(EVIL)
     for field in msgspec.structs.fields(RequestView):

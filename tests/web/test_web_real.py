@@ -32,9 +32,9 @@ GATE = Gate("hooks:test@here", "cooperative")
 class Real:
     """A running server, and a way to do things in its event loop."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, policy: dict[str, bytes] | None = None) -> None:
         self.home = Home(folder / "home")
-        create(self.home, "dana", "Dana", "enforce")
+        create(self.home, "dana", "Dana", "enforce", policy=policy)
         self.work = folder / "work"
         self.work.mkdir()
         self.server = Server(self.home, Settings(port=0))

@@ -5,23 +5,6 @@ from __future__ import annotations
 from keyturn.errors import ExitCode, KeyturnError, Malformed
 
 
-class InvalidRequirement(Malformed):
-    """A requirement's text can't be read. `caret` is the text with a line that points at the place."""
-
-    code = "requirement.invalid"
-    not_done = "Nothing was changed."
-    next_step = (
-        "Write it like `2 of dba, 1 of security` (together) or `2 of dba then 1 of security` (in order)."
-    )
-
-    def __init__(self, why: str, text: str, at: int) -> None:
-        shown = text[:200].replace("\n", " ").replace("\t", " ")
-        super().__init__(
-            f"The requirement can't be read at column {at + 1}: {why}.", text=shown, column=at + 1
-        )
-        self.caret = f"{shown}\n{' ' * min(at, len(shown))}^"
-
-
 class DecisionRefused(KeyturnError):
     """A person's decision was not accepted; the request is as it was (or has ended, and says how)."""
 
@@ -48,8 +31,16 @@ class OtherBytes(DecisionRefused):
     next_step = "Load the request again, read what it shows now, and decide on that."
 
 
+class SecretInReason(DecisionRefused):
+    """The reason that is to be signed has a secret in it."""
+
+    code = "approval.secret_in_reason"
+    status = 422
+    next_step = "Write the reason without it, and replace the secret if others may have seen it."
+
+
 class ReasonMissing(DecisionRefused):
-    """Policy wants a reason with this decision."""
+    """Policy wants a reason with this approval. A denial needs none."""
 
     code = "approval.reason_missing"
     status = 422
@@ -113,6 +104,13 @@ class ApproverRemoved(NotEligible):
     code = "approver.removed"
 
 
+class ApproverReadsOnly(NotEligible):
+    """The person is an auditor, who reads and decides nothing."""
+
+    code = "approver.reads_only"
+    next_step = "Somebody else has to decide."
+
+
 class ApproverIsInitiator(NotEligible):
     """The person asked for the action."""
 
@@ -138,3 +136,128 @@ class ApproverNotMember(NotEligible):
     """The person is in none of the groups that the request asks."""
 
     code = "approver.not_member"
+
+
+class InvalidGrant(Malformed):
+    """How long an approval should hold can't be read, or is no time that a grant can have."""
+
+    code = "grant.invalid"
+    not_done = "Your decision was not recorded."
+    next_step = "Approve once, or say for how long."
+
+
+class GrantTooLong(DecisionRefused):
+    """More was to be granted than policy allows; nobody is given less than they said without hearing of it."""
+
+    code = "grant.too_long"
+    status = 422
+    next_step = "Approve it once, or for as long as policy lets it be granted."
+
+
+class ApproverIsParty(NotEligible):
+    """The action was asked for on the person's behalf, or by an agent of theirs, somewhere up its chain."""
+
+    code = "approver.party"
+    next_step = "Somebody else has to decide."
+
+
+class ApproverStandsIn(NotEligible):
+    """The person stands in for somebody who has another part in this request, and has no place of their own."""
+
+    code = "approver.stands_in"
+    next_step = "Somebody else has to decide. A delegation never carries a decision back to who asked."
+
+
+class ApproverNoDelegation(NotEligible):
+    """The person does not stand in for who they say."""
+
+    code = "approver.no_delegation"
+    next_step = "Decide for yourself, or look at `keyturn delegate list`."
+
+
+class EscalationRefused(DecisionRefused):
+    """The request can't be escalated to that group."""
+
+    code = "escalation.refused"
+    status = 409
+    not_done = "The request is as it was."
+    next_step = "Name a group of people in the rule's escalation."
+
+
+class DelegationRefused(KeyturnError):
+    """A delegation can't be opened or ended like that."""
+
+    code = "delegation.refused"
+    status = 409
+    exit_code = ExitCode.REFUSED
+    not_done = "Nothing was handed over."
+    next_step = "`keyturn delegate list` shows who stands in for whom."
+
+
+class DelegationToNobody(DelegationRefused):
+    """The delegation names nobody, or the same human as its giver."""
+
+    code = "delegation.to_nobody"
+    next_step = "Name a colleague who is on the roster."
+
+
+class DelegationNotYours(DelegationRefused):
+    """The giver does not have what they would hand over."""
+
+    code = "delegation.not_yours"
+    status = 403
+    next_step = "Hand over groups that you are in; `keyturn person list` shows them."
+
+
+class DelegationTime(DelegationRefused):
+    """The delegation would end in the past, before it begins, or too late."""
+
+    code = "delegation.time"
+    status = 400
+    next_step = "Say until when, e.g. `--until 2d`."
+
+
+class DelegationCircular(DelegationRefused):
+    """The places would come back to who handed them over."""
+
+    code = "delegation.circular"
+    next_step = "Hand over to somebody else."
+
+
+class DelegationTooMany(DelegationRefused):
+    """The giver has too many delegations that have not ended."""
+
+    code = "delegation.too_many"
+    next_step = "End some of them: `keyturn delegate end ID`."
+
+
+class DelegationUnknown(DelegationRefused):
+    """There is no such delegation that this person could end."""
+
+    code = "delegation.unknown"
+    status = 404
+    not_done = "Nothing was ended."
+
+
+class BreakGlassNotNamed(NotEligible):
+    """Policy does not name this person among those who may break the glass."""
+
+    code = "breakglass.not_named"
+    not_done = "Nothing was released."
+    next_step = "Ask somebody whom the policy's [breakglass] names, or wait for those whom the request asks."
+
+
+class BreakGlassParty(NotEligible):
+    """The person has another part in the request; nobody approves themselves, in an emergency neither."""
+
+    code = "breakglass.party"
+    not_done = "Nothing was released."
+    next_step = "Somebody else whom the policy's [breakglass] names has to."
+
+
+class ReviewRefused(DecisionRefused):
+    """This person can't review that the glass was broken."""
+
+    code = "breakglass.review_refused"
+    not_done = "No review was recorded; it still has to be reviewed."
+    next_step = "Somebody else of the reviewing group has to."

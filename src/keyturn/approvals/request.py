@@ -5,25 +5,35 @@ from __future__ import annotations
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from keyturn.approvals.requirement import Requirement, one_more
+from keyturn.requirement import Requirement, Stage, any_of, one_more
 
 Choice = Literal["approve", "deny"]
 Status = Literal["waiting", "approved", "denied", "expired", "withdrawn", "superseded"]
 
 CHOICES: tuple[str, ...] = ("approve", "deny")
 
-ASSURANCES = ("click", "signed")
-"""How sure it is that the approver decided, weakest first: `click` the operator says so · `signed` the approver's own key."""
-
 
 class Approval(Struct, frozen=True):
-    """One person's accepted decision. `at_ms` is milliseconds since 1970."""
+    """One person's accepted decision. `at_ms` is milliseconds since 1970.
+
+    `chain` are the ids of those they stood in for, the holder of the place first: see `delegation`. Empty: for themselves.
+    """
 
     person: str
     choice: Choice
     reason: str
     assurance: str
+    at_ms: int
+    chain: tuple[str, ...] = ()
+
+
+class Escalated(Struct, frozen=True):
+    """From `at_ms` on, people of the group `to` may fill the places of the layer `order`, too."""
+
+    to: str
+    order: int
     at_ms: int
 
 
@@ -34,7 +44,8 @@ class RequestState(Struct, frozen=True):
     (id, None when unknown), `initiator_uid` the operating-system account they asked from; `owner` the agent's owner;
     `authors` whoever wrote the rule, definition or policy under approval. It expires at the instant
     `expires_ms`: the millisecond before, it can still be approved. `placed`: once approved, who filled which
-    stage (index) at that moment.
+    stage (index) at that moment. `parties` (ids) and `party_uids` (operating-system accounts) are further people on whose
+    behalf it was asked, or who own an agent up its chain of sessions.
     """
 
     id: str
@@ -55,6 +66,22 @@ class RequestState(Struct, frozen=True):
     ended_by: str | None = None
     ended_why: str = ""
     placed: tuple[tuple[str, int], ...] = ()
+    parties: tuple[str, ...] = ()
+    party_uids: tuple[int, ...] = ()
+    escalated: tuple[Escalated, ...] = ()
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The requirement's stages, each with the groups that it was escalated to among those that may fill it."""
+        if not self.escalated:
+            return self.requirement.stages
+        return tuple(
+            replace(
+                stage,
+                group=any_of((*stage.groups, *(e.to for e in self.escalated if e.order == stage.order))),
+            )
+            for stage in self.requirement.stages
+        )
 
     @property
     def waiting(self) -> bool:
@@ -81,10 +108,12 @@ def open_request(
     authors: tuple[str, ...] = (),
     reason_required: bool = False,
     assurance: str = "click",
+    parties: tuple[str, ...] = (),
+    party_uids: tuple[int, ...] = (),
 ) -> RequestState:
     """A waiting request.
 
-    When nobody knows who asked, every stage needs one more person: see `requirement.one_more`.
+    When nobody knows who asked, every stage needs one more person: see `keyturn.requirement.one_more`.
     """
     known = initiator is not None or initiator_uid is not None
     return RequestState(
@@ -100,4 +129,6 @@ def open_request(
         authors=authors,
         reason_required=reason_required,
         assurance=assurance,
+        parties=parties,
+        party_uids=party_uids,
     )

@@ -3,7 +3,8 @@
 Rules kept here:
 
 - The statement names the log, the request, the digest of what would run, the digest of what was shown, the
-  decision, the person, the policy version and a nonce; the reason enters by its digest, so that its text can later be erased
+  decision, the person, the policy version, how far it goes (`grant`: `once`, or the text of a `grants.Wish`), the ticket
+  and the colleague whom they named, and a nonce; the reason enters by its digest, so that its text can later be erased
   without breaking the statement. Source: NIST SP 800-53r5 AU-10 (non-repudiation), AU-10(1) (binding identity).
 - Its bytes are canonical JSON (RFC 8785) behind `keyturn/approval/v1\\n`; a passkey or SSH key signs the SHA-256 of
   exactly these bytes, so that no signature made for anything else is an approval.
@@ -37,6 +38,9 @@ class Statement(Struct, frozen=True):
     reason: str
     policy: str
     nonce: str
+    grant: str = "once"
+    ticket: str = ""
+    behalf: str = ""
     v: int = 1
 
 
@@ -51,10 +55,17 @@ def make_statement(
     reason: str,
     policy: str,
     nonce: str,
+    grant: str = "once",
+    ticket: str = "",
+    behalf: str = "",
 ) -> Statement:
-    """The statement; *reason* is the person's text, of which only the digest goes in, salted with *nonce*."""
+    """The statement; *reason* is the person's text, of which only the digest goes in, salted with *nonce*.
+
+    *ticket* is the reference that they named, *behalf* the person for whom they said that they stand in; empty without.
+    """
+    hidden = reason_digest(reason, nonce)
     return Statement(
-        log, request, digest, display, decision, person, reason_digest(reason, nonce), policy, nonce
+        log, request, digest, display, decision, person, hidden, policy, nonce, grant, ticket, behalf
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from keyturn.cli.terminal import plural, visible
+from keyturn.service.model import OF_AGENTS
 
 Row = dict[str, Any]
 
@@ -26,7 +27,16 @@ def line(request: Row) -> str:
 
 def card(view: Row) -> str:
     """The whole request. The last line is the digest that an approval names."""
-    parts = (_head(view), _text(view), _why(view), _asked(view), _people(view), _own_words(view))
+    parts = (
+        _head(view),
+        _text(view),
+        _risk(view),
+        _why(view),
+        _asked(view),
+        _people(view),
+        _conditions(view),
+        _own_words(view),
+    )
     lines = [one for part in parts for one in part]
     return "\n".join([*lines, f"  digest {visible(view['digest'])}"])
 
@@ -69,6 +79,19 @@ def _odd(text: str) -> Iterator[str]:
         yield f"  CAUTION: {visible(mixed.word)} looks like another word: {', '.join(map(visible, mixed.letters))}"
 
 
+def _risk(view: Row) -> Iterator[str]:
+    """How much care it needs, and the lines that add up to it."""
+    risk = view.get("risk")
+    if risk:
+        yield f"  risk: {visible(risk['tier'])} ({risk['score']} points)"
+        for one in risk["lines"]:
+            yield f"    +{one['points']} {visible(one['words'])}"
+        if risk["tier"] == "critical":
+            yield f"    approving it takes a reason and typing {visible(risk['target'])}"
+        elif risk["tier"] == "high":
+            yield "    approving it takes a reason"
+
+
 def _why(view: Row) -> Iterator[str]:
     for reason in view["decision"]["reasons"]:
         yield f"  held: {visible(reason)}"
@@ -90,11 +113,19 @@ def _asked(view: Row) -> Iterator[str]:
     yield f"  at {visible(view['gate'])} ({visible(view['assurance'])})"
     who = view["attribution"]
     human = visible((who.get("human") or {}).get("person") or "nobody known")
-    if view["subject"] == "policy":
+    if view["subject"] not in OF_AGENTS:
         yield f"  proposed by {human}"
         return
     instruction = visible((who.get("instruction") or {}).get("text") or "(not given)")
     yield f"  asked by {visible((who.get('agent') or {}).get('name') or 'an unknown agent')} for {human}: {instruction}"
+    if view.get("parties"):
+        yield f"  also behind it, through the sessions above: {', '.join(map(visible, view['parties']))}"
+
+
+def _asked_people(stage: Row) -> Iterator[str]:
+    for person in stage["who"]:
+        holder = stage.get("stands_in", {}).get(person)
+        yield f"{visible(person)} (for {visible(holder)})" if holder else visible(person)
 
 
 def _people(view: Row) -> Iterator[str]:
@@ -102,11 +133,14 @@ def _people(view: Row) -> Iterator[str]:
     for stage in view["stages"]:
         still = ""
         if waiting and stage["have"] < stage["need"]:
-            still = f"; may still decide: {', '.join(map(visible, stage['who'])) or 'nobody'}"
-        yield f"  needs {stage['need']} of {visible(stage['group'])}, has {stage['have']}{still}"
+            still = f"; may still decide: {', '.join(_asked_people(stage)) or 'nobody'}"
+        group = visible(stage["group"].replace("|", " or "))
+        yield f"  needs {stage['need']} of {group}, has {stage['have']}{still}"
     for given in view["approvals"]:
         reason = f": {visible(given['reason'])}" if given["reason"] else ""
-        yield f"  {visible(given['person'])}: {visible(given['choice'])}{reason} (entry {given['entry']})"
+        behalf = given.get("on_behalf_of") or ()
+        who = f"{visible(given['person'])} for {visible(behalf[0])}" if behalf else visible(given["person"])
+        yield f"  {who}: {visible(given['choice'])}{reason} (entry {given['entry']})"
     if not waiting:
         if view["ended_why"] and view["state"] not in ("approved", "denied"):
             yield f"  {visible(view['state'])}: {visible(view['ended_why'])}"
@@ -114,6 +148,34 @@ def _people(view: Row) -> Iterator[str]:
         yield f"  You can't approve: {visible(view['may_decide'])}"
         if view["may_deny"] and view["may_deny"] != view["may_decide"]:
             yield f"  You can't deny: {visible(view['may_deny'])}"
+
+
+def _conditions(view: Row) -> Iterator[str]:
+    """What is asked beside people, and when what happens, in this machine's time."""
+    given = view.get("conditions") or {}
+    if given.get("window") and not given["closed"]:
+        yield f"  only in the window {visible(given['window'])}" + (
+            ", which is open" if view["state"] == "waiting" else ""
+        )
+    for words in (given.get("closed"), given.get("frozen")):
+        if words:
+            yield f"  {visible(words)}"
+    if given.get("ticket"):
+        known = f": {visible(given['reference'])}" if given.get("reference") else "; name it with --ticket"
+        yield f"  needs an approved change{known}"
+    if given.get("remind_at"):
+        yield f"  at {_clock(given['remind_at'])} whoever can still decide is reminded"
+    if given.get("escalate_at"):
+        yield f"  at {_clock(given['escalate_at'])} it goes to {visible(given['escalate_to'])}, too"
+    for one in given.get("escalated") or ():
+        yield f"  went to {visible(one['to'])}, too, at {_clock(one['time'])}"
+
+
+def _clock(ms: int) -> str:
+    """`14:10`, with the day when it is not today's."""
+    then = time.localtime(ms / 1000)
+    today = then[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)
 
 
 def _own_words(view: Row) -> Iterator[str]:

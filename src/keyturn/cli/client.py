@@ -14,9 +14,10 @@ import ipaddress
 import json
 import os
 import socket
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 import click
@@ -32,7 +33,13 @@ TOKEN_FILE = "KEYTURN_TOKEN_FILE"  # noqa: S105 — the variable's name
 ANSWER_SECONDS = 90.0
 """How long a server may take to answer; longer than the API's longest wait."""
 
+UPLOAD_SECONDS = 3600.0
+"""How long it may take to read a file that was sent, and to compare it."""
+
 MAX_TOKEN_FILE = 4096
+
+PIECE = 1 << 20
+"""Bytes of a file that are read at once."""
 
 MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path (unix(7): sun_path has 108, one of them ends it)."""
@@ -40,10 +47,22 @@ MAX_SOCKET_PATH = 107
 _ROOMS = (
     "keyturn.service.errors",
     "keyturn.approvals.errors",
+    "keyturn.approvals.proof_errors",
+    "keyturn.service.keys",
     "keyturn.identity",
     "keyturn.ledger.errors",
     "keyturn.store.errors",
     "keyturn.policy.problems",
+    "keyturn.evidence.errors",
+    "keyturn.identity.credentials",
+    "keyturn.service.credentials",
+    "keyturn.service.attempts",
+    "keyturn.service.authority",
+    "keyturn.service.workloads",
+    "keyturn.service.exporting",
+    "keyturn.service.pack_building",
+    "keyturn.evidence.errors",
+    "keyturn.evidence.pack_errors",
 )
 """Where the errors are that a server may answer with. Imported only when one is met."""
 
@@ -106,6 +125,16 @@ class NotAnAddress(KeyturnError):
     exit_code = ExitCode.USAGE
     not_done = "Nothing was sent and nothing was changed."
     next_step = "Set KEYTURN_URL to https://HOST, or unset it to speak to the server on this machine."
+
+
+class NotWritable(KeyturnError):
+    """What the server sent can't be written where it was to be."""
+
+    code = "cli.not_writable"
+    status = 400
+    exit_code = ExitCode.USAGE
+    not_done = "No file was written."
+    next_step = "Name a file that does not exist yet with -o, on a disk with room."
 
 
 class Refused(KeyturnError):
@@ -195,9 +224,73 @@ class Client:
         """PATCH JSON."""
         return self._call("PATCH", path, body)
 
+    def upload(self, path: str, file: BinaryIO) -> Any:
+        """POST the bytes of *file*, as they are."""
+        headers = {
+            "Authorization": f"Bearer {self._token}",
+            "Accept": "application/json",
+            "Content-Type": "application/octet-stream",
+        }
+        connection = self._connection()
+        try:
+            self._connect(connection)
+            if connection.sock is not None:
+                connection.sock.settimeout(UPLOAD_SECONDS)
+            status, raw = self._exchange(connection, "POST", path, file, headers)
+        finally:
+            connection.close()
+        return self._answered(status, raw)
+
+    def download(self, path: str, target: Path) -> int:
+        """GET a file to *target*, which appears whole or not at all and must not exist; how many bytes it has.
+
+        Raises `Unreachable`, `NotWritable`, or the server's own error.
+        """
+        connection = self._connection()
+        part = target.with_name(f".{target.name}.part")
+        try:
+            self._connect(connection)
+            connection.request("GET", path, headers={"Authorization": f"Bearer {self._token}"})
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise self._explained(as_error(answer.read(), answer.status))
+            size = _saved(answer, part)
+            if answer.length:
+                raise Unreachable(f"The server at {self.where} went away in the middle of the file.")
+            _named(part, target)
+            return size
+        except http.client.HTTPException as error:
+            raise Unreachable(f"The server at {self.where} went away ({error}).") from error
+        finally:
+            part.unlink(missing_ok=True)
+            connection.close()
+
     def text(self, path: str) -> str:
         """GET plain text."""
         return str(self._call("GET", path, None, text=True))
+
+    def events(self, opened: Callable[[], None]) -> Iterator[dict[str, Any]]:
+        """Every entry as it lands (`GET /v1/events`), until the server ends it; *opened* is called once it is open.
+
+        Raises `Unreachable`, or the server's own error.
+        """
+        connection = self._connection()
+        try:
+            self._connect(connection)
+            connection.request("GET", "/v1/events", headers={"Authorization": f"Bearer {self._token}"})
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise self._explained(as_error(answer.read(), answer.status))
+            if connection.sock is not None:
+                connection.sock.settimeout(None)  # nothing happening for an hour is no fault
+            opened()
+            for line in answer:
+                if line.startswith(b"data:"):
+                    yield json.loads(line[5:])
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Unreachable(f"The server at {self.where} went away ({error}).") from error
+        finally:
+            connection.close()
 
     def _call(self, method: str, path: str, body: Any, text: bool = False) -> Any:
         import msgspec
@@ -213,6 +306,9 @@ class Client:
             status, raw = self._exchange(connection, method, path, data, headers)
         finally:
             connection.close()
+        return self._answered(status, raw, text)
+
+    def _answered(self, status: int, raw: bytes, text: bool = False) -> Any:
         if status >= 400:
             raise self._explained(as_error(raw, status))
         try:
@@ -241,7 +337,7 @@ class Client:
         connection: http.client.HTTPConnection,
         method: str,
         path: str,
-        data: bytes | None,
+        data: bytes | BinaryIO | None,
         headers: dict[str, str],
     ) -> tuple[int, bytes]:
         try:
@@ -259,6 +355,25 @@ class Client:
                 "Ask an administrator to enrol you, or name the right file with KEYTURN_TOKEN_FILE."
             )
         return error
+
+
+def _saved(answer: http.client.HTTPResponse, part: Path) -> int:
+    try:
+        with part.open("xb") as out:
+            part.chmod(0o600)
+            while data := answer.read(PIECE):
+                out.write(data)
+            return out.tell()
+    except OSError as error:
+        raise NotWritable(f"{part}: {error.strerror or error}.") from error
+
+
+def _named(part: Path, target: Path) -> None:
+    """The finished file gets its name, unless something has it already."""
+    try:
+        os.link(part, target)
+    except OSError as error:
+        raise NotWritable(f"{target}: {error.strerror}.") from error
 
 
 def as_error(raw: bytes, status: int) -> KeyturnError:
@@ -322,7 +437,7 @@ def connect(home_path: str | None, person: str | None) -> Client:
 
     Raises `HomeMissing`, `NoToken`, `NotAnAddress`.
     """
-    url = _checked_url(os.environ.get(URL, ""))
+    url = checked_url(os.environ.get(URL, ""))
     home = home_of(home_path) if url else existing(home_path)
     file = _token_file(home, person)
     return Client(home, _token(file), url=url, source=file)
@@ -375,7 +490,8 @@ def _token(file: Path) -> str:
     return token
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str) -> str:
+    """*url* without its path, empty for none. Raises `NotAnAddress` also where a token would travel in the clear."""
     if not url:
         return ""
     try:

@@ -12,7 +12,12 @@ from keyturn.cli.terminal import say, say_json
 
 @click.command()
 @click.option("--unattended", is_flag=True, help="Play both people; exit 0 if everything went as it should.")
-@click.option("--story", type=click.Choice(["tidy"]), default="tidy", help="Which story to play.")
+@click.option(
+    "--story",
+    type=click.Choice(["tidy", "drift"]),
+    default="tidy",
+    help="Which story to play: a held action, or a day of drift.",
+)
 @click.option(
     "--export",
     "export",

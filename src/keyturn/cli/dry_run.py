@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, BinaryIO
 
 import msgspec
 from msgspec import Struct
 
 from keyturn import readers
-from keyturn.actions import Content, FileEdit, HttpRequest, Reading, Shell, ToolCall, content_kind
+from keyturn.actions import (
+    Action,
+    Agent,
+    Attribution,
+    Content,
+    FileEdit,
+    Gate,
+    HttpRequest,
+    Reading,
+    Shell,
+    ToolCall,
+    content_kind,
+)
 from keyturn.errors import KeyturnError, Malformed, TooLarge
 from keyturn.policy import Decision, Facts, Policy
 from keyturn.resources import Surroundings, inside
+from keyturn.service.capturing import kinds_in
 
 MAX_LINE = 4 * 1024 * 1024
 """Bytes of one line: an action's largest content, escaped."""
@@ -51,6 +66,19 @@ class LineMalformed(Malformed):
     next_step = "Correct the line; docs/reference/policy.md describes it."
 
 
+def instant(text: str | None) -> int:
+    """A time with its offset as milliseconds since 1970; now without one. Raises `LineMalformed`."""
+    if text is None:
+        return int(time.time() * 1000)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise LineMalformed(f"{text[:60]!r} is not a time such as 2026-12-24T18:00+01:00.") from error
+    if found.tzinfo is None:
+        raise LineMalformed(f"{text[:60]!r} does not say in which time zone: write +01:00 or Z behind it.")
+    return int(found.timestamp() * 1000)
+
+
 class Proposal(Struct, frozen=True):
     """One line, read: what would be decided on."""
 
@@ -61,10 +89,12 @@ class Proposal(Struct, frozen=True):
 
 
 class DryRun:
-    """Decides lines under one policy. `protected` are Keyturn's own paths."""
+    """Decides lines under one policy. `protected` are Keyturn's own paths; `at` is when, None for no time in particular."""
 
-    def __init__(self, policy: Policy, kind: str, dialect: str, *, protected: tuple[str, ...]) -> None:
-        self.policy = policy
+    def __init__(
+        self, policy: Policy, kind: str, dialect: str, *, protected: tuple[str, ...], at: int | None = None
+    ) -> None:
+        self.policy, self.at = policy, at
         self._kind, self._protected = kind, protected
         if kind == "shell" and dialect not in ("", "bash", "posix"):
             raise LineMalformed(f"The shell dialect {dialect!r} is not read; bash and posix are.")
@@ -95,7 +125,7 @@ class DryRun:
             return _not_sql()
         proposal = self.proposal(line)
         kind = content_kind(proposal.content)
-        decision = self.policy.decide(kind, proposal.reading, proposal.facts)
+        decision = self.policy.decide(kind, proposal.reading, proposal.facts, self.at)
         return _shown(decision, proposal)
 
     def proposal(self, line: dict[str, Any]) -> Proposal:
@@ -114,6 +144,7 @@ class DryRun:
         else:
             raise LineMalformed("`environment` is a name or an object of variables.")
         facts = Facts(
+            secrets=self._secrets(content, _text(line, "cwd", self._here), environment),
             agent=_agent(line, "name"),
             client=_agent(line, "client"),
             human=line.get("human") if isinstance(line.get("human"), str) else None,
@@ -121,6 +152,12 @@ class DryRun:
             target=target,
         )
         return Proposal(content, readers.read(content, self._around(line)), facts, variables)
+
+    def _secrets(self, content: Content, cwd: str, environment: Any) -> tuple[str, ...]:
+        """Kinds of secrets in it, as when a gate asks."""
+        names = {str(n): str(v) for n, v in environment.items()} if isinstance(environment, dict) else {}
+        who = Attribution(Agent("dry-run"))
+        return kinds_in(Action(content, who, Gate("dry-run"), "", cwd=cwd, environment=names))
 
     def _around(self, line: dict[str, Any]) -> Surroundings:
         cwd = _text(line, "cwd", self._here)

@@ -54,7 +54,22 @@ def examine(home: Home) -> Iterator[Finding]:
             "Run `keyturn init`, or restore the keys from a copy.",
         )
         return
-    for look in (_settings, _access, _room, _tokens, _parser, _policy, _ledger, _people, _server, _hooks):
+    for look in (
+        _settings,
+        _access,
+        _room,
+        _tokens,
+        _parser,
+        _policy,
+        _ledger,
+        _people,
+        _channels,
+        _conditions,
+        _breakglass,
+        _credentials,
+        _server,
+        _hooks,
+    ):
         yield from _guarded(look, home)
 
 
@@ -171,9 +186,11 @@ def _parser(home: Home) -> Iterator[Finding]:
 
 def _policy(home: Home) -> Iterator[Finding]:
     from keyturn import policy as policies
+    from keyturn.evidence import catalogue
 
     try:
         loaded = policies.load(home.policy)
+        catalogue.check(loaded.files)
     except KeyturnError as error:
         words = f"The policy folder {home.policy} is not valid; the version in force has not changed."
         yield Finding("bad", f"{words} {error.happened}", error.do_next)
@@ -239,6 +256,99 @@ def _people(home: Home) -> Iterator[Finding]:
             "Fewer than two people are in a group. Nobody approves what their own agent asks, so what is held can only expire.",
             "keyturn person add NAME --group reviewers --group policy",
         )
+
+
+def _channels(home: Home) -> Iterator[Finding]:
+    from keyturn.cli.channel import examined
+    from keyturn.service.settings import load
+
+    told = False
+    for one in examined(home):
+        state: Literal["ok", "warn", "bad"] = "warn" if one.state == "warning" else one.state
+        yield Finding(state, f"Channel {one.name}: {one.words}", one.mend)
+        told = True
+    if told and not load(home.root).public_url:
+        words = "Messages lead to the address that the server listens at, which other machines can't open."
+        yield Finding("warn", words, 'Set public_url = "https://…" in keyturn.toml.')
+
+
+def _conditions(home: Home) -> Iterator[Finding]:
+    """What the policy in force asks that nobody could meet, by the store: without a server, too."""
+    import time
+
+    from keyturn.cli.ledger import reading
+    from keyturn.policy import Policy
+    from keyturn.service.conditions.health import unmet
+    from keyturn.service.conditions.sources import CredentialsInvalid, Sources
+    from keyturn.service.roster import roster_in
+
+    try:
+        with reading(home) as store:
+            digest = str((store.row("policy-active", "active") or {}).get("digest", ""))
+            files = (store.row("policy", digest) or {}).get("files", {})
+            if not isinstance(files, dict) or files.keys() == {"blob", "size"}:
+                files = json.loads(store.blob(files["blob"]) or b"{}")
+            policy = Policy.parse({path: store.blob(blob) or b"" for path, blob in files.items()})
+            roster = roster_in(store)
+    except (KeyturnError, ValueError):
+        return  # named by the look at the ledger
+    try:
+        credentials: list[str] | None = list(Sources(home.root).credentials())
+    except CredentialsInvalid as error:
+        credentials = None
+        yield Finding("bad", error.happened, error.do_next)
+    for one in unmet(policy, roster, credentials, int(time.time() * 1000)):
+        yield Finding(one.state, one.what, one.mend)
+
+
+def _breakglass(home: Home) -> Iterator[Finding]:
+    """Uses of break-glass that nobody reviewed: a failing control until somebody else did."""
+    import time
+
+    from keyturn.cli.ledger import reading
+
+    try:
+        with reading(home) as store:
+            found = [
+                row
+                for state in ("overdue", "unreviewed")
+                for row in store.rows("breakglass", state=state, newest_first=False, limit=100)
+            ]
+    except KeyturnError:
+        return  # named by the look at the ledger
+    for row in found[:5]:
+        late = row["review_by"] <= time.time() * 1000
+        words = f"{row['person']} broke the glass for {row['request']}, and nobody reviewed it{' in time' if late else ' yet'}."
+        yield Finding(
+            "bad" if late else "warn", words, f"Somebody of {row['reviewers']}: `keyturn breakglass list`."
+        )
+    if len(found) > 5:
+        yield Finding(
+            "warn",
+            f"{plural(len(found) - 5, 'more use', 'more uses')} of break-glass to review.",
+            "`keyturn breakglass list`.",
+        )
+
+
+def _credentials(home: Home) -> Iterator[Finding]:
+    """Findings that nobody has dealt with, and gates' tokens of earlier versions, which have no end."""
+    from keyturn.cli.ledger import reading
+
+    try:
+        with reading(home) as store:
+            found = store.rows("finding", state="open", limit=1000)
+            old = [row["name"] for row in store.rows("gate", limit=1000) if row.get("token")]
+    except KeyturnError:
+        return  # named by the look at the ledger
+    for one in found[:5]:
+        yield Finding(
+            "warn", one["words"], "`keyturn findings`; docs/how-to/credentials.md says what each means."
+        )
+    if len(found) > 5:
+        yield Finding("warn", f"{plural(len(found) - 5, 'more finding')}.", "`keyturn findings` lists them.")
+    if old:
+        words = f"The token of {', '.join(old)} is of an earlier version and has no end."
+        yield Finding("warn", words, "keyturn gate add NAME gives it one that has; the old one is then void.")
 
 
 # --- what runs ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from keyturn.cli.client import as_option, connect, home_option, json_option, segment
+from keyturn.cli.credentials import check_out, expires_option, hand_over, out_option
 from keyturn.cli.terminal import say, say_json, visible
 
 
@@ -46,17 +47,30 @@ def _probed(probe: dict[str, Any] | None) -> str:
     show_default=True,
     help="advisory: the agent's own process asks; cooperative: its client asks, and can be probed.",
 )
+@expires_option
+@click.option("--machine", default="", help="The machine it is for, as people call it.")
+@out_option
 @home_option
 @as_option
 @json_option
-def add_gate(name: str, assurance: str, home_path: str | None, person: str | None, as_json: bool) -> None:
-    """Give a gate on another machine its token, printed once and stored only as a hash."""
-    made = connect(home_path, person).post("/v1/gates", {"name": name, "assurance": assurance})
-    if as_json:
-        say_json(made)
-        return
-    say(f"The gate {name} speaks with this token; it is not shown again:", err=True)
-    say(made["token"])
+def add_gate(
+    name: str,
+    assurance: str,
+    expires: int | None,
+    machine: str,
+    out: str | None,
+    home_path: str | None,
+    person: str | None,
+    as_json: bool,
+) -> None:
+    """Enrol a gate on another machine and give it its first credential. What it had before is void.
+
+    The token is printed once and is not stored anywhere; it lasts a day unless --expires says otherwise, and the gate renews it.
+    """
+    check_out(out)
+    body = {"name": name, "assurance": assurance, "machine": machine, "seconds": expires}
+    made = connect(home_path, person).post("/v1/gates", body)
+    hand_over(made, made["token"], f"The gate {name} speaks with this token", made["expires"], out, as_json)
 
 
 @gate.command("remove")
@@ -65,6 +79,6 @@ def add_gate(name: str, assurance: str, home_path: str | None, person: str | Non
 @as_option
 @json_option
 def remove_gate(name: str, home_path: str | None, person: str | None, as_json: bool) -> None:
-    """Revoke a gate's token."""
+    """Remove a gate: all its credentials are void at once."""
     after = connect(home_path, person).post(f"/v1/gates/{segment(name)}/remove")
     say_json(after) if as_json else say(f"Removed {visible(after['gate'])}.")

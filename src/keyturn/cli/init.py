@@ -40,13 +40,22 @@ class FolderTaken(KeyturnError):
     show_default=True,
     help="observe: what would be held runs, and everything is recorded; refusals stand.",
 )
+@click.option(
+    "--key",
+    "key_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="An SSH key of the first person, to sign approvals with. Later keys need another administrator's approval.",
+)
 @json_option
-def init(home_path: str | None, person: str | None, name: str, mode: str, as_json: bool) -> None:
+def init(
+    home_path: str | None, person: str | None, name: str, mode: str, key_file: Path | None, as_json: bool
+) -> None:
     """Make a home: keys, a starter policy, a first person."""
     home = home_of(home_path)
     check_socket_paths(home)
     chosen = person or _login_name()
-    token_file = create(home, chosen, name, mode)
+    token_file = create(home, chosen, name, mode, key_file=key_file)
     if as_json:
         say_json({"home": str(home.root), "person": chosen, "token_file": token_file, "mode": mode})
         return
@@ -70,6 +79,7 @@ def create(
     *,
     os_uids: list[int] | None = None,
     policy: dict[str, bytes] | None = None,
+    key_file: Path | None = None,
 ) -> str:
     """Make the home and write its first entries; gives the path of the person's token.
 
@@ -95,7 +105,7 @@ def create(
         genesis.make_folders(home)
         home.root.chmod(0o700)  # a folder that was there before may have been open to others
         write_policy(home, files)
-        token = _begin(home, first, files)
+        token = _begin(home, first, files, key_file)
         genesis.write_private(home.tokens / person, token.encode() + b"\n")
     except BaseException as error:
         _remove(home, whole=new)
@@ -156,7 +166,7 @@ def _remove(home: Home, *, whole: bool) -> None:
             home.run.rmdir()
 
 
-def _begin(home: Home, person: dict[str, Any], files: dict[str, bytes]) -> str:
+def _begin(home: Home, person: dict[str, Any], files: dict[str, bytes], key_file: Path | None) -> str:
     """Make the keys and write the first entries; the person's token."""
     from keyturn.ledger import Ledger
     from keyturn.service import genesis
@@ -165,15 +175,31 @@ def _begin(home: Home, person: dict[str, Any], files: dict[str, bytes]) -> str:
     from keyturn.store import open_store
 
     log_key, permit_key = genesis.make_key(home.log_key), genesis.make_key(home.permit_key)
+    genesis.redaction_key(home)
     origin = f"keyturn.local/{secrets.token_hex(8)}"
     genesis.write_private(home.keys / "origin", origin.encode() + b"\n")
+    key = _first_key(origin, person["id"], key_file) if key_file is not None else None
     ledger = Ledger.open(open_store(store_url(home)), log_key, origin, fold)
     try:
         return genesis.first_entries(
-            ledger, origin=origin, log_key=log_key, permit_key=permit_key, person=person, policy_files=files
+            ledger,
+            origin=origin,
+            log_key=log_key,
+            permit_key=permit_key,
+            person=person,
+            policy_files=files,
+            key=key,
         )
     finally:
         ledger.close()
+
+
+def _first_key(origin: str, person: str, file: Path) -> dict[str, Any]:
+    """The first person's key, having signed its own record."""
+    from keyturn.cli.key import ssh_offer
+    from keyturn.service import keys
+
+    return keys.first_key(origin, person, keys.SshOffer(**ssh_offer(origin, person, file, "")))
 
 
 def write_policy(home: Home, files: dict[str, bytes]) -> None:

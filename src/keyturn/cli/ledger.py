@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from keyturn.cli.client import existing, home_of, home_option, json_option
 from keyturn.cli.terminal import plural, say, say_json, visible
@@ -18,6 +20,7 @@ from keyturn.errors import ExitCode, KeyturnError, NotFound
 from keyturn.home import Home
 
 if TYPE_CHECKING:
+    from keyturn.evidence.approvals import ApprovalsVerdict
     from keyturn.ledger.storage import StoredEntry
     from keyturn.ledger.verify import Verdict
     from keyturn.store.contract import Store
@@ -219,7 +222,8 @@ def _clock(time: int) -> str:
 def verify(
     folder: Path | None, home_path: str | None, key: str | None, leaves_only: bool, as_json: bool
 ) -> None:
-    """Recompute everything, from a home or from an exported folder DIR. Exit 0 intact, 7 damaged."""
+    """Recompute everything, from a home or from an exported folder DIR, and check people's signatures. Exit 0 intact, 7 damaged."""
+    from keyturn.evidence import approvals
     from keyturn.ledger.verify import verify as verify_log
 
     _check_key(key)
@@ -227,21 +231,24 @@ def verify(
         home = existing(home_path)
         with reading(home) as store:
             verdict = verify_log(store, key or log_vkey(home), leaves_only=leaves_only)
+            signatures = approvals.check_store(store) if verdict.intact and not leaves_only else None
         whose = "the key you gave" if key else "this home's key"
     else:
         if not folder.is_dir():
             raise NoLog(f"{folder} is not a folder.")
         verdict = verify_log(folder, key, leaves_only=leaves_only)
+        signatures = approvals.check_folder(folder) if verdict.intact and not leaves_only else None
         whose = (
             "the key you gave" if key else "the key that lies in the folder: compare it with one you trust"
         )
     if as_json:
-        say_json(verdict)
+        say_json({**msgspec.to_builtins(verdict), "approvals": signatures})
     elif verdict.intact:
         _say_intact(verdict, whose)
+        _say_signatures(signatures)
     else:
         _say_damage(verdict)
-    if not verdict.intact:
+    if not verdict.intact or (signatures is not None and not signatures.hold):
         sys.exit(ExitCode.DAMAGED)
 
 
@@ -266,6 +273,22 @@ def _say_intact(verdict: Verdict, whose: str) -> None:
     say(f"Signed with {visible(verdict.key)}, {whose}.")
 
 
+def _say_signatures(signatures: ApprovalsVerdict | None) -> None:
+    """People's own signatures: how many hold, and which don't."""
+    if signatures is None:
+        return
+    for index, kind, words in signatures.problems:
+        say(f"WRONG    entry {index}, {visible(kind)}: {visible(words)}")
+    for index, kind, words in signatures.unchecked:
+        say(f"not checked  entry {index}, {visible(kind)}: {visible(words)}")
+    signed = signatures.counts.get("approvals signed", 0)
+    if signed:
+        word = "signed and checked" if signatures.hold else "signed and hold"
+        say(
+            f"Approvals: {plural(signed, 'decision')} {word}, with {plural(signatures.counts.get('keys', 0), 'key')}."
+        )
+
+
 def _say_damage(verdict: Verdict) -> None:
     for problem in verdict.problems:
         say(f"DAMAGED  {visible(problem.where)}: {visible(problem.words)}")
@@ -281,18 +304,25 @@ def _say_damage(verdict: Verdict) -> None:
 @click.argument("index", metavar="ENTRY", type=click.IntRange(0))
 @home_option
 @click.option(
+    "--cose",
+    is_flag=True,
+    help="A COSE receipt (RFC 9942) instead, for the tools of SCITT; needs --out or --json.",
+)
+@click.option(
     "--out",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the proof here instead of to stdout.",
 )
 @json_option
-def prove(index: int, home_path: str | None, out: Path | None, as_json: bool) -> None:
+def prove(index: int, home_path: str | None, cose: bool, out: Path | None, as_json: bool) -> None:
     """A proof that entry number ENTRY is in the log: a C2SP tlog-proof that other people's tools check."""
     from keyturn.ledger import leaf
-    from keyturn.ledger.proof import prove as proof_of
 
-    with reading(existing(home_path)) as store:
+    if cose and out is None and not as_json:
+        raise click.UsageError("--cose makes bytes, not text: name a file with --out.")
+    home = existing(home_path)
+    with reading(home) as store:
         stored = store.entry(index)
         if stored is None:
             size = _size(store)
@@ -300,16 +330,31 @@ def prove(index: int, home_path: str | None, out: Path | None, as_json: bool) ->
                 f"The ledger has no entry {index}.",
                 next_step=f"It has {plural(size, 'entry', 'entries')}, counted from 0; `keyturn ledger log` lists them.",
             )
-        proof = proof_of(index, store.head() or "", store.tile)
+        made = _receipt(home, store, index) if cose else _proof(store, index)
         entry = leaf.read(stored)
     if out is not None:
-        out.write_text(proof, encoding="utf-8")
+        out.write_bytes(made)
     if as_json:
-        say_json({**_entry(entry), "leaf": entry.leaf.decode(), "proof": proof})
+        shown = {"receipt": b64encode(made).decode()} if cose else {"proof": made.decode()}
+        say_json({**_entry(entry), "leaf": entry.leaf.decode(), **shown})
     elif out is not None:
         say(f"Wrote {out}.")
     else:
-        say(proof, nl=False)
+        say(made.decode(), nl=False)
+
+
+def _proof(store: Store, index: int) -> bytes:
+    from keyturn.ledger.proof import prove as proof_of
+
+    return proof_of(index, store.head() or "", store.tile).encode()
+
+
+def _receipt(home: Home, store: Store, index: int) -> bytes:
+    from keyturn.ledger import cose
+    from keyturn.service.genesis import read_key
+
+    origin = log_vkey(home).partition("+")[0]
+    return cose.receipt(index, store.head() or "", store.tile, origin, read_key(home.log_key))
 
 
 @ledger.command()
@@ -318,11 +363,12 @@ def prove(index: int, home_path: str | None, out: Path | None, as_json: bool) ->
 @json_option
 def export(folder: Path, home_path: str | None, as_json: bool) -> None:
     """Write the log as a C2SP tlog-tiles folder that third-party verifiers read."""
+    from keyturn.evidence import approvals
     from keyturn.ledger.export import export as export_to
 
     home = existing(home_path)
     with reading(home) as store:
-        done = export_to(store, folder, log_vkey(home))
+        done = export_to(store, folder, log_vkey(home), more={approvals.NAME: approvals.text()})
     words = f"Exported {plural(done.size, 'entry', 'entries')} to {folder}. The log's key: {done.vkey}"
     say_json(done) if as_json else say(words)
 

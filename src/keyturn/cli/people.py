@@ -36,7 +36,7 @@ def _page(home_path: str | None) -> str:
 
 @click.group()
 def person() -> None:
-    """People: list, add, change, remove, token."""
+    """People: list, add, change, link, unlink, remove, token."""
 
 
 @person.command("list")
@@ -56,9 +56,10 @@ def list_people(home_path: str | None, person: str | None, as_json: bool) -> Non
 def _line(one: dict[str, Any]) -> str:
     name = f"  ({visible(one['name'])})" if one["name"] else ""
     accounts = f"  accounts: {', '.join(map(str, one['os_uids']))}" if one["os_uids"] else ""
+    signs_in = f"  signs in as: {', '.join(map(visible, one['accounts']))}" if one["accounts"] else ""
     gone = "  REMOVED" if one["removed"] else ""
     groups, roles = (", ".join(one[key]) or "-" for key in ("groups", "roles"))
-    return f"{visible(one['id']):<20} groups: {groups}  roles: {roles}{accounts}{name}{gone}"
+    return f"{visible(one['id']):<20} groups: {groups}  roles: {roles}{accounts}{signs_in}{name}{gone}"
 
 
 @person.command("add")
@@ -71,6 +72,9 @@ def _line(one: dict[str, Any]) -> str:
 @click.option(
     "--os-uid", "os_uids", multiple=True, type=int, help="Operating-system account that is theirs (repeat)."
 )
+@click.option(
+    "--account", "accounts", multiple=True, metavar="ISSUER|SUBJECT", help="Account at a provider (repeat)."
+)
 @home_option
 @as_option
 @json_option
@@ -80,6 +84,7 @@ def add(
     groups: tuple[str, ...],
     roles: tuple[str, ...],
     os_uids: tuple[int, ...],
+    accounts: tuple[str, ...],
     home_path: str | None,
     person: str | None,
     as_json: bool,
@@ -91,12 +96,14 @@ def add(
         "groups": groups,
         "roles": roles or ("member",),
         "os_uids": os_uids,
+        "accounts": accounts,
     }
     made = connect(home_path, person).post("/v1/people", body)
     if as_json:
         say_json(made)
         return
-    say(f"Enrolled {person_id}. Give them this token over a safe channel; it is not shown again:")
+    done = _waits(made) if "request" in made else f"Enrolled {person_id}."
+    say(f"{done} Give them this token over a safe channel; it is not shown again:")
     say(made["token"])
 
 
@@ -140,7 +147,46 @@ def change(
     if not body:
         raise click.UsageError("It is not said what to change.")
     after = connect(home_path, person).patch(f"/v1/people/{segment(person_id)}", body)
-    say_json(after) if as_json else say(_line(after))
+    say_json(after) if as_json else say(_waits(after) if "request" in after else _line(after))
+
+
+def _waits(made: dict[str, Any]) -> str:
+    """A change that gives somebody power, and that another administrator has to approve first."""
+    return (
+        f"Asked for, and waiting for {made['approve']}: request {made['request']}. Nothing was changed yet."
+    )
+
+
+@person.command("link")
+@click.argument("person_id", metavar="PERSON")
+@click.argument("account", metavar="ACCOUNT")
+@home_option
+@as_option
+@json_option
+def link(person_id: str, account: str, home_path: str | None, person: str | None, as_json: bool) -> None:
+    """Link an account at the provider to a person. ACCOUNT is `ISSUER|SUBJECT`, as a refused sign-in shows it.
+
+    From then on whoever has that account is this person, in requests that wait, too. Another administrator has to approve it.
+    """
+    path = f"/v1/people/{segment(person_id)}/accounts/link"
+    after = connect(home_path, person).post(path, {"account": account})
+    say_json(after) if as_json else say(_waits(after) if "request" in after else _line(after))
+
+
+@person.command("unlink")
+@click.argument("person_id", metavar="PERSON")
+@click.argument("account", metavar="ACCOUNT")
+@click.option("--mistake", is_flag=True, help="It never was theirs: whoever has it is another person.")
+@home_option
+@as_option
+@json_option
+def unlink(
+    person_id: str, account: str, mistake: bool, home_path: str | None, person: str | None, as_json: bool
+) -> None:
+    """Unlink an account: it opens nothing any more. Whoever has it still counts as the same person, but for --mistake."""
+    path = f"/v1/people/{segment(person_id)}/accounts/unlink"
+    after = connect(home_path, person).post(path, {"account": account, "mistake": mistake})
+    say_json(after) if as_json else say(_waits(after) if "request" in after else _line(after))
 
 
 @person.command("remove")

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from keyturn.cli.allowing import suggest, unused
 from keyturn.cli.client import home_option, json_option
+from keyturn.cli.practice import practice
+from keyturn.cli.prove import prove
 from keyturn.cli.publish import publish
+from keyturn.cli.replay import replay, versions
 from keyturn.cli.terminal import JSON_WANTED, escaped, say, say_json
 from keyturn.errors import ExitCode
 
@@ -55,16 +59,22 @@ def policy() -> None:
     required=True,
     help="One JSON object per line.",
 )
+@click.option(
+    "--at", "at", metavar="TIME", help="When: 2026-12-24T18:00+01:00 (default: now). Freezes need it."
+)
 @home_option
-def decide(kind: str, dialect: str, folder: Path | None, source: BinaryIO, home_path: str | None) -> None:
+def decide(
+    kind: str, dialect: str, folder: Path | None, source: BinaryIO, at: str | None, home_path: str | None
+) -> None:
     """A dry run: what would be decided for each line, in order. Records nothing.
 
     In: {"content": …, "cwd"?, "workspace"?, "home"?, "agent"?, "environment"?}. Out, one line for each line in:
     {"decision", "complete", "effects", "rules", "reasons"}, or {"error": {…}} for a line that can't be read.
     """
-    from keyturn.cli.dry_run import DryRun
+    from keyturn.cli.dry_run import DryRun, instant
 
-    tried = DryRun(_policy(folder, home_path), kind, dialect, protected=(str(_home_folder(home_path)),))
+    protected = (str(_home_folder(home_path)),)
+    tried = DryRun(_policy(folder, home_path), kind, dialect, protected=protected, at=instant(at))
     import sys
 
     out = sys.stdout.buffer
@@ -78,10 +88,12 @@ def decide(kind: str, dialect: str, folder: Path | None, source: BinaryIO, home_
 @home_option
 @json_option
 def test(folder: Path | None, home_path: str | None, as_json: bool) -> None:
-    """Run the policy's own cases. Ends with 0 when all are right, 3 otherwise."""
+    """Run the policy's own cases, and look at its own controls. Ends with 0 when all are right, 3 otherwise."""
+    from keyturn.evidence import catalogue
     from keyturn.policy import run_tests
 
     tested = _policy(folder, home_path)
+    catalogue.check(tested.files)
     report = run_tests(tested)
     if as_json:
         say_json(_report(tested, report))
@@ -102,6 +114,12 @@ def test(folder: Path | None, home_path: str | None, as_json: bool) -> None:
 @click.option("--workspace", metavar="DIR", help="The agent's work folder (default: --cwd).")
 @click.option("--agent", default="agent", help="The agent's name.")
 @click.option(
+    "--at",
+    "at",
+    metavar="TIME",
+    help="When: 2026-12-24T18:00+01:00 (default: now). Windows and freezes need it.",
+)
+@click.option(
     "--policy", "folder", metavar="DIR", type=click.Path(path_type=Path), help="The policy's folder."
 )
 @home_option
@@ -113,6 +131,7 @@ def explain(
     cwd: str | None,
     workspace: str | None,
     agent: str,
+    at: str | None,
     folder: Path | None,
     home_path: str | None,
     as_json: bool,
@@ -121,17 +140,18 @@ def explain(
 
     ACTION is a command; with --kind, a path (file), a URL (http) or JSON {"server", "tool", "arguments"} (mcp).
     """
-    from keyturn.cli.dry_run import DryRun
+    from keyturn.cli.dry_run import DryRun, instant
     from keyturn.policy import explain as explained
 
     tried = DryRun(_policy(folder, home_path), kind, "", protected=(str(_home_folder(home_path)),))
     line = {"content": _content(action, kind, operation), "cwd": cwd, "workspace": workspace, "agent": agent}
     proposal = tried.proposal({key: value for key, value in line.items() if value is not None})
-    why = explained(tried.policy, proposal.content, proposal.reading, proposal.facts)
+    when = instant(at)
+    why = explained(tried.policy, proposal.content, proposal.reading, proposal.facts, when)
     if as_json:
         say_json(why)
         return
-    _show(why)
+    _show(why, tried.policy, when)
 
 
 def _content(action: str, kind: str, operation: str) -> Any:
@@ -202,7 +222,9 @@ def visible(text: str) -> str:
 _DONE = {"run": "It would run.", "hold": "It would be held.", "refuse": "It would be refused."}
 
 
-def _show(why: Explanation) -> None:
+def _show(why: Explanation, policy: Policy, at: int) -> None:
+    from keyturn.policy.requirements.words import asked_words
+
     decision = why.decision
     say(_DONE[decision.verdict] + (f" {visible(why.sentence)}" if why.sentence else ""))
     if decision.verdict != decision.would:
@@ -210,8 +232,11 @@ def _show(why: Explanation) -> None:
     for reason in why.reasons:
         say(f"  {visible(reason)}")
     if decision.would == "hold":
-        asks = decision.obligations
-        say(f"  Asks for {asks.approve} within {asks.within} s.")
+        if why.risk is not None:
+            say(f"  Risk: {why.risk.tier}, for an agent that never asked for this before.")
+        say(f"  Asks for {decision.obligations.approve} within {decision.obligations.within} s.")
+        for sentence in asked_words(decision.obligations, policy.requirements, at):
+            say(f"  {sentence}")
     for rule in why.rules:
         say(
             f"\n{rule.file}:{rule.line}: {rule.rule} ({rule.verdict}) matches step {rule.step + 1}: {visible(rule.matched)}"
@@ -226,4 +251,10 @@ def _show(why: Explanation) -> None:
             say("  " + visible(" ".join(difference.condition.split())))
 
 
+policy.add_command(practice)
+policy.add_command(prove)
 policy.add_command(publish)
+policy.add_command(replay)
+policy.add_command(suggest)
+policy.add_command(unused)
+policy.add_command(versions)

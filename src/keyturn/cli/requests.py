@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -164,24 +165,98 @@ def _ended(client: Client, view: dict[str, Any], timeout: float | None) -> dict[
     metavar="DIGEST",
     help="Digest that `keyturn show` printed (12 characters or more): proof that you looked.",
 )
+@click.option(
+    "--for", "lasts", metavar="TIME", help="Let exactly this run again for 10m, 1h…; without it once."
+)
+@click.option("--session", is_flag=True, help="With --for: in this session only.")
+@click.option("--uses", type=click.IntRange(1), metavar="N", help="With --for: at most N times.")
+@click.option(
+    "--ticket", default="", metavar="REFERENCE", help="The approved change, where policy asks for one."
+)
+@click.option(
+    "--sign", is_flag=True, help="Sign with an SSH key of yours, after working everything out again here."
+)
+@click.option(
+    "--key",
+    "key_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --sign: the key, or the .pub of one in your agent (default: the first that is enrolled).",
+)
+@click.option(
+    "--type",
+    "typed",
+    default="",
+    metavar="NAME",
+    help="For a critical action: the name of what it hits, as `keyturn show` prints it.",
+)
 @json_option
 def approve(
-    request: str, home_path: str | None, person: str | None, reason: str, digest: str | None, as_json: bool
+    request: str,
+    home_path: str | None,
+    person: str | None,
+    reason: str,
+    digest: str | None,
+    lasts: str | None,
+    session: bool,
+    uses: int | None,
+    ticket: str,
+    sign: bool,
+    key_file: Path | None,
+    typed: str,
+    as_json: bool,
 ) -> None:
     """Approve a request: exactly the bytes that `keyturn show` shows.
 
-    In a terminal it shows them and asks. Elsewhere it wants --digest.
+    In a terminal it shows them and asks. Elsewhere it wants --digest. Once, or with --for again and again until that time
+    is over: the same bytes in the same folder by the same agent. With --sign your own key stands behind it: this program
+    works out both digests itself, and refuses if the server shows anything else than what would be signed.
+    A high risk wants a reason, a critical one the name of what it hits, too, unless it is signed.
     """
+    if key_file is not None and not sign:
+        raise click.UsageError("--key is for --sign.")
+    grant = _grant(lasts, session, uses)
     client = connect(home_path, person)
     view = client.get(f"/v1/requests/{segment(request)}")
+    handed: dict[str, Any] = {}
+    if sign:
+        from keyturn.cli import signing
+
+        handed = signing.handed_out(client, view, "approve", grant)
+        view = signing.checked(request, view, handed)
     if digest is not None:
-        _check_digest(view, digest)
+        check_digest(view, digest)
     else:
-        reason = _confirmed(view, reason, as_json)
-    _decide(client, view, "approve", reason, as_json)
+        reason, typed = _confirmed(view, reason, typed, as_json, grant)
+        ticket = ticket or _asked_ticket(view)
+    proof = signing.proof(client, view, handed, reason, grant, ticket, key_file) if sign else None
+    _decide(client, view, "approve", reason, as_json, grant, ticket, proof, typed)
 
 
-def _check_digest(view: dict[str, Any], digest: str) -> None:
+def _grant(lasts: str | None, session: bool, uses: int | None) -> str:
+    """How far the approval goes, as it is signed."""
+    if lasts is None:
+        if session or uses:
+            raise click.UsageError("--session and --uses are for --for.")
+        return ""
+    from keyturn.policy.obligations import seconds
+
+    try:
+        return f"{seconds(lasts)}s{' session' if session else ''}{f' {uses} uses' if uses else ''}"
+    except ValueError as error:
+        raise click.UsageError(f"--for: {error}.") from error
+
+
+def _asked_ticket(view: dict[str, Any]) -> str:
+    """The reference, where policy asks for one: what is known so far is the default, and shown."""
+    given = view.get("conditions") or {}
+    if not given.get("ticket") or view["state"] != "waiting" or view["may_decide"]:
+        return ""
+    known = visible(given.get("reference") or "")
+    return str(click.prompt("Ticket", default=known, show_default=bool(known))).strip()
+
+
+def check_digest(view: dict[str, Any], digest: str) -> None:
     given = digest.removeprefix("sha256:")
     if len(given) < MIN_DIGEST:
         raise NotShown(f"{digest!r} is too short to show that you looked.")
@@ -189,23 +264,32 @@ def _check_digest(view: dict[str, Any], digest: str) -> None:
         raise NotShown(f"{digest} is not the digest of {view['id']}.")
 
 
-def _confirmed(view: dict[str, Any], reason: str, as_json: bool) -> str:
-    """Show the request in a terminal and ask; the reason. Raises `NotShown`, `NotConfirmed`."""
+def _confirmed(view: dict[str, Any], reason: str, typed: str, as_json: bool, grant: str) -> tuple[str, str]:
+    """Show the request in a terminal and ask; the reason and the typed name. Raises `NotShown`, `NotConfirmed`."""
     if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise NotShown("An approval needs to know which bytes you saw.")
     say(card(view))
     if view["state"] != "waiting" or view["may_decide"]:
-        return reason  # there is nothing to ask; the server says why not
+        return reason, typed  # there is nothing to ask; the server says why not
     lines = view["text"].count("\n")
     if lines > shutil.get_terminal_size().lines - 12:
         say(f"\nThe text has {plural(lines, 'line')}; scroll up to read all of it.")
-    if not reason and view["obligations"].get("reason_required"):
+    risk = view.get("risk") or {}
+    if not reason and (
+        view["obligations"].get("reason_required") or risk.get("tier") in ("high", "critical")
+    ):
         reason = click.prompt("Why", default="", show_default=False)
-    if not click.confirm("Approve exactly this?"):
+    if risk.get("tier") == "critical" and not typed:
+        typed = click.prompt(
+            f"It is critical. Type {visible(risk['target'])} to approve it{f' for {grant}' if grant else ''}",
+            default="",
+            show_default=False,
+        )
+    elif not click.confirm(f"Approve exactly this{f', for {grant}' if grant else ''}?"):
         raise NotConfirmed(
             "You did not say yes.", next_step=f"`keyturn deny {view['id']} --reason WHY` ends it."
         )
-    return reason
+    return reason, typed
 
 
 @click.command()
@@ -220,18 +304,37 @@ def deny(request: str, home_path: str | None, person: str | None, reason: str, a
     _decide(client, client.get(f"/v1/requests/{segment(request)}"), "deny", reason, as_json)
 
 
-def _decide(client: Client, view: dict[str, Any], choice: str, reason: str, as_json: bool) -> None:
+def _decide(
+    client: Client,
+    view: dict[str, Any],
+    choice: str,
+    reason: str,
+    as_json: bool,
+    grant: str = "",
+    ticket: str = "",
+    proof: dict[str, Any] | None = None,
+    typed: str = "",
+) -> None:
     body = {"digest": view["digest"], "display": view["display"], "reason": reason, "channel": "cli"}
+    body |= {"grant": grant} if grant else {}
+    body |= {"ticket": ticket} if ticket else {}
+    body |= proof or {}
+    body |= {"typed": typed} if typed else {}
     after = client.post(f"/v1/requests/{segment(view['id'])}/{choice}", body)
     if as_json:
         say_json(after)
+        return
+    if after.get("drill"):
+        say(f"{visible(after['ended_why'])} Your decision is entry {after['drill']['entry']}.")
         return
     entry = after["approvals"][-1]["entry"]
     if after["state"] != "waiting":
         say(f"{after['id']} is {after['state']}; your decision is entry {entry}.")
         return
     missing = [
-        f"{s['need'] - s['have']} of {visible(s['group'])}" for s in after["stages"] if s["have"] < s["need"]
+        f"{s['need'] - s['have']} of {visible(s['group'].replace('|', ' or '))}"
+        for s in after["stages"]
+        if s["have"] < s["need"]
     ]
     say(f"Your decision is entry {entry}. {after['id']} still waits for {', '.join(missing)}.")
 

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from keyturn.cli.client import home_of
 from keyturn.cli.terminal import noted
+from keyturn.drift.tags import carried
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates.connection import Connection, RemoteService, Unreachable
 from keyturn.gates.drivers import launch
@@ -85,7 +86,10 @@ class Wanted(Struct, frozen=True):
 
 
 class Summary(Struct):
-    """What came of a run. `entries` is the session's closing count, None when the session could not be closed."""
+    """What came of a run. `entries` is the session's closing count, None when the session could not be closed.
+
+    `unfinished` allowed actions had not ended when the client did, and were ended with it.
+    """
 
     session: str
     client: str
@@ -96,6 +100,7 @@ class Summary(Struct):
     allowed: int = 0
     refused: int = 0
     unasked: int = 0
+    unfinished: int = 0
     said: str = ""
 
 
@@ -243,6 +248,7 @@ class _Run:
         self._summary = Summary("", name, plan.mode)
         self._child: Child | None = None
         self._early: list[int] = []
+        self._carried: dict[str, str] = {}
 
     async def go(self) -> Summary:
         """Run the client inside its session."""
@@ -267,6 +273,7 @@ class _Run:
         except Unreachable as error:
             raise NotStarted(error.happened) from error
         self._summary.session = view.id
+        self._carried = carried(view.tag, view.trace, os.environ)
         if self._wanted.prompt is not None:
             await self._session.instruct(self._wanted.prompt)
 
@@ -288,6 +295,11 @@ class _Run:
             self._summary.entries = view.entries if view else None
         except KeyturnError as error:
             self._note(f"The session could not be closed: {error.happened}")
+        self._summary.unfinished = self._session.unfinished
+        if self._summary.unfinished:
+            self._note(
+                f"{self._summary.unfinished} allowed had not ended when the client did: see the receipts."
+            )
         await self._connection.close()
 
     # --- as a child with hooks --------------------------------------------------------------------
@@ -349,7 +361,7 @@ class _Run:
 
     async def _start(self, *, terminal: bool) -> Child:
         environment = changed_environment(
-            {**os.environ, SESSION_VARIABLE: self._summary.session}, self._plan.environment
+            {**self._carried, SESSION_VARIABLE: self._summary.session}, self._plan.environment
         )
         environment.pop("KEYTURN_TOKEN_FILE", None)  # a person's token is nothing for an agent
         if self._name == "opencode" and not terminal:

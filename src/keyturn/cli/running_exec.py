@@ -177,7 +177,7 @@ class _Run:
             loop.add_signal_handler(number, self._signalled, number)
         code: int | None = None
         try:
-            environment = agent_environment(self._command.environment, view.id, SESSION_VARIABLE)
+            environment = agent_environment(self._command.environment, view, SESSION_VARIABLE)
             if self._verifies:
                 code = await self._supervised(environment)
             else:
@@ -196,6 +196,7 @@ class _Run:
         decisions = self._session.decisions
         program = self._program(environment)
         supervisor = Supervisor(decisions.decide, killed=decisions.killed)
+        decisions.revoking.orphans = supervisor.orphans
         try:
             try:
                 child = self._started(supervisor, program, environment)

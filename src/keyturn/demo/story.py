@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import IO
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keyturn.channels.web import reveal  # noqa: F401 — now, so that showing an odd line later does not lag behind
 from keyturn.cli.client import Client
 from keyturn.cli.init import create
 from keyturn.cli.terminal import visible
 from keyturn.demo import agent
+from keyturn.demo.drift.told import Told
 from keyturn.demo.people import Doorbell, Reviewer, Tell
 from keyturn.demo.scratch import KEEP, DemoFailed, child, make_project, scratch
 from keyturn.errors import ExitCode
@@ -29,7 +31,8 @@ from keyturn.home import Home
 from keyturn.ledger.export import ExportRefused
 
 STORIES = {
-    "tidy": "A coding agent tidies a project: some of it runs, some of it waits, some of it never will."
+    "tidy": "A coding agent tidies a project: some of it runs, some of it waits, some of it never will.",
+    "drift": "A day of agents whose practice leaves policy in ten ways: each is found, and linked to its change or to none.",
 }
 
 EXPECTED = {"ran": 6, "held": 3, "stopped": 3}
@@ -61,6 +64,7 @@ class Played(Struct, frozen=True):
     tampered: int
     caught: bool
     export: str | None = None
+    found: tuple[Told, ...] = ()
 
 
 def play(tell: Tell, *, story: str, unattended: bool, export: Path | None) -> Played:
@@ -86,6 +90,8 @@ def _free(export: Path) -> Path:
 
 
 def _play(folder: Path, tell: Tell, story: str, unattended: bool, export: Path | None) -> Played:
+    if story == "drift":
+        return _play_drift(folder, tell, unattended, export)
     home, work = Home(folder / "home"), make_project(folder)
     create(home, "dana", "Dana, the developer", "enforce")
     with serving(home) as url:
@@ -94,6 +100,25 @@ def _play(folder: Path, tell: Tell, story: str, unattended: bool, export: Path |
         counts = watch(home, work, tell, riley, unattended)
     if unattended and counts != EXPECTED:
         raise DemoFailed(f"It should have come to {EXPECTED}, but came to {counts}.")
+    return _afterwards(
+        home,
+        tell,
+        export,
+        Played(story, counts["ran"], counts["held"], counts["stopped"], entries=0, tampered=0, caught=False),
+    )
+
+
+def _play_drift(folder: Path, tell: Tell, unattended: bool, export: Path | None) -> Played:
+    from keyturn.demo import drift
+
+    home = Home(folder / "home")
+    found = drift.play(folder, home, tell, unattended=unattended)
+    played = Played("drift", ran=0, held=0, stopped=0, entries=0, tampered=0, caught=False, found=found)
+    return _afterwards(home, tell, export, played)
+
+
+def _afterwards(home: Home, tell: Tell, export: Path | None, played: Played) -> Played:
+    """The log verifies, is exported, is tampered with, and says so."""
     tell("")
     entries = verify(home, tell, expect=ExitCode.DONE)
     if export is not None:
@@ -106,13 +131,8 @@ def _play(folder: Path, tell: Tell, story: str, unattended: bool, export: Path |
     tell(
         "That is the demonstration. Your own: `keyturn init`, `keyturn serve`, `keyturn hook install claude-code`."
     )
-    return Played(
-        story,
-        **counts,
-        entries=entries,
-        tampered=tampered,
-        caught=True,
-        export=str(export) if export else None,
+    return replace(
+        played, entries=entries, tampered=tampered, caught=True, export=str(export) if export else None
     )
 
 

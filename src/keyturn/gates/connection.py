@@ -14,17 +14,28 @@ import itertools
 import json
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from keyturn.actions import Action, Agent, Gate, Human, Text
+from keyturn.drift.definition import Definition
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates import protocol as wire
 from keyturn.resources import Surroundings
-from keyturn.service.model import Begun, Confinement, Outcome, Receipt, RequestView, SessionView
+from keyturn.service.model import (
+    Begun,
+    Confinement,
+    Outcome,
+    PlanAnswer,
+    Proposed,
+    Receipt,
+    RequestView,
+    Revoked,
+    SessionView,
+)
 
 PATIENCE = 5.0
 """Seconds that a new question waits for a server that is just being restarted."""
@@ -114,7 +125,7 @@ class Connection:
                 return await self._ask_once(make)
             except OSError as error:
                 if self.clock() >= limit:
-                    raise Unreachable(f"Keyturn can't be reached at {self._path}.") from error
+                    raise Unreachable(f"Keyturn can't be reached at {self.where}.") from error
             await self._sleep(pause)
             pause = min(pause * 2, 2.0)
 
@@ -138,6 +149,11 @@ class Connection:
             raise ServerSaid(answer.error)
         return answer
 
+    @property
+    def where(self) -> str:
+        """The server's place, for people."""
+        return str(self._path)
+
     async def close(self) -> None:
         """Hang up. Questions still open end as `OSError` in their tasks, thus as no."""
         if self._reader_task is not None:
@@ -150,10 +166,14 @@ class Connection:
         async with self._connecting:
             if self._writer is not None and not self._writer.is_closing():
                 return self._writer
-            reader, writer = await asyncio.open_unix_connection(str(self._path))
+            reader, writer = await self._opened()
             self._writer = writer
             self._reader_task = asyncio.get_running_loop().create_task(self._read(reader, writer))
             return writer
+
+    async def _opened(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A new line to the server, on which messages may be sent. Raises `OSError` when there is none."""
+        return await asyncio.open_unix_connection(str(self._path))
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         problem: Exception = ConnectionResetError("The server hung up.")
@@ -175,7 +195,7 @@ class Connection:
 
     def _take(self, body: bytes) -> None:
         if body[:1] == b"E":
-            raise ServerSaid(_error_of(body[1:]))
+            raise ServerSaid(error_of(body[1:]))
         if body[:1] != b"M":
             raise NotAnAnswer("The server's frame starts with neither M nor E.")
         try:
@@ -192,7 +212,8 @@ class Connection:
                 future.set_exception(problem)
 
 
-def _error_of(body: bytes) -> dict[str, Any]:
+def error_of(body: bytes) -> dict[str, Any]:
+    """What an `E` frame says."""
     try:
         said = json.loads(body)["error"]
     except (ValueError, KeyError, TypeError):
@@ -217,12 +238,23 @@ class RemoteService:
         parents: tuple[str, ...] = (),
         definition: str | None = None,
         pid: int | None = None,
+        token: str = "",
+        described: Definition | None = None,
     ) -> SessionView:
-        """See `Service.open_session`. The server takes the human from the socket, whatever *human* says."""
+        """See `Service.open_session`. The server takes the human from the socket, whatever *human* says.
+
+        Over TLS *token*, the agent's own, proves for whom it acts.
+        """
         answer = await self._connection.ask(
-            lambda n: wire.OpenSession(n, agent, gate, cwd, human, client_session, parents, definition, pid)
+            lambda n: wire.OpenSession(
+                n, agent, gate, cwd, human, client_session, parents, definition, pid, token, described
+            )
         )
         return _there(answer.session)
+
+    async def define(self, session: str, described: Definition) -> None:
+        """See `Service.define`."""
+        await self._connection.ask(lambda n: wire.Define(n, session, described))
 
     async def close_session(
         self, session: str, why: str = "", recording: wire.Recorded | None = None
@@ -236,6 +268,11 @@ class RemoteService:
         piece = min(timeout, WAIT_SLICE)
         answer = await self._connection.ask(lambda n: wire.WaitStop(n, session, piece), patience=timeout)
         return _there(answer.session)
+
+    async def revoked(self, session: str, known: int) -> tuple[Revoked, ...]:
+        """One wait of `Service.revoked`, at most `WAIT_SLICE` seconds of it."""
+        asked = lambda n: wire.WaitRevoked(n, session, known, WAIT_SLICE)  # noqa: E731
+        return _there((await self._connection.ask(asked, patience=WAIT_SLICE)).revoked)
 
     async def confinement(self, profile: str) -> Confinement | None:
         """See `Service.confinement`."""
@@ -251,6 +288,12 @@ class RemoteService:
         """See `Service.authorize`."""
         return _there(
             (await self._connection.ask(lambda n: wire.Authorize(n, action, around, consume, within))).outcome
+        )
+
+    async def propose_plan(self, steps: Sequence[Proposed], why: str, seconds: int) -> PlanAnswer:
+        """See `Service.propose_plan`."""
+        return _there(
+            (await self._connection.ask(lambda n: wire.ProposePlan(n, tuple(steps), why, seconds))).plan
         )
 
     async def wait(self, request: str, timeout: float) -> RequestView:

@@ -5,7 +5,8 @@ A body that starts with `H` is a hook call (the hook client has no codec but `by
 Its answer body: one byte exit status, uint32 length of stdout, stdout, stderr.
 
 A body that starts with `M` is one msgpack message `Ask` (tagged union below); its answer is `M` + `Answer`. An error is `E` + UTF-8
-JSON of `KeyturnError.as_json()`. Messages on one connection are answered in order of completion, matched by `id`.
+JSON of `KeyturnError.as_json()`. Over TLS a frame `A` with a token comes first, unless a
+client certificate says who it is; its answer is `A`. Messages on one connection are answered in order of completion, matched by `id`.
 Limit of a frame: 2 MiB.
 """
 
@@ -14,8 +15,19 @@ from __future__ import annotations
 from msgspec import Struct
 
 from keyturn.actions import Action, Agent, Gate, Human, Text
+from keyturn.drift.definition import Definition
 from keyturn.resources import Surroundings
-from keyturn.service.model import Begun, Confinement, Outcome, Receipt, RequestView, SessionView
+from keyturn.service.model import (
+    Begun,
+    Confinement,
+    Outcome,
+    PlanAnswer,
+    Proposed,
+    Receipt,
+    RequestView,
+    Revoked,
+    SessionView,
+)
 
 VERSION = "1"
 MAX_FRAME = 2 * 1024 * 1024
@@ -29,6 +41,15 @@ class Authorize(Struct, frozen=True, tag="authorize"):
     around: Surroundings
     consume: bool = False
     within: str | None = None
+
+
+class ProposePlan(Struct, frozen=True, tag="propose-plan"):
+    """Ask for a list of actions as a whole, all of one session: answered with `plan`. `seconds`: how long it lasts once approved."""
+
+    id: int
+    steps: tuple[Proposed, ...]
+    why: str = ""
+    seconds: int = 3600
 
 
 class Wait(Struct, frozen=True, tag="wait"):
@@ -66,7 +87,7 @@ class Report(Struct, frozen=True, tag="report"):
 
 
 class OpenSession(Struct, frozen=True, tag="open-session"):
-    """Open a session."""
+    """Open a session. `token`: the agent's own, which proves over TLS for whom it acts. `described`: what the agent is."""
 
     id: int
     agent: Agent
@@ -77,6 +98,16 @@ class OpenSession(Struct, frozen=True, tag="open-session"):
     parents: tuple[str, ...] = ()
     definition: str | None = None
     pid: int | None = None
+    token: str = ""
+    described: Definition | None = None
+
+
+class Define(Struct, frozen=True, tag="define"):
+    """Tell what the session's agent is from here on."""
+
+    id: int
+    session: str
+    described: Definition
 
 
 class Recorded(Struct, frozen=True):
@@ -101,6 +132,15 @@ class WaitStop(Struct, frozen=True, tag="wait-stop"):
 
     id: int
     session: str
+    timeout: float
+
+
+class WaitRevoked(Struct, frozen=True, tag="wait-revoked"):
+    """Wait until more than `known` grants used in the session were revoked, at most `timeout` seconds: answered with `revoked`."""
+
+    id: int
+    session: str
+    known: int
     timeout: float
 
 
@@ -156,13 +196,16 @@ class Confine(Struct, frozen=True, tag="confine"):
 
 Ask = (
     Authorize
+    | ProposePlan
     | Wait
     | Claim
     | Consume
     | Report
     | OpenSession
+    | Define
     | CloseSession
     | WaitStop
+    | WaitRevoked
     | Instruct
     | Withdraw
     | Standing
@@ -176,10 +219,12 @@ class Answer(Struct, frozen=True):
 
     id: int
     outcome: Outcome | None = None
+    plan: PlanAnswer | None = None
     request: RequestView | None = None
     session: SessionView | None = None
     action: str | None = None
     policy: str | None = None
     begun: Begun | None = None
     confinement: Confinement | None = None
+    revoked: tuple[Revoked, ...] | None = None
     error: dict[str, object] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,8 @@ from keyturn.gates import protocol as wire
 from keyturn.gates.hooks.model import HookAnswer, HookCall
 from keyturn.gates.hooks.starts import Asked, Starts
 from keyturn.service.interface import Service
-from keyturn.service.model import Begun, Peer
+from keyturn.service.model import Begun, Opener, Peer
+from keyturn.service.processes import alive, started
 
 HookHandler = Callable[[HookCall, Peer], Awaitable[HookAnswer]]
 
@@ -37,6 +39,7 @@ class GateConnection(asyncio.Protocol):
         on_error: Callable[[BaseException], None],
         starts: Starts | None = None,
     ) -> None:
+        self.limit = wire.MAX_FRAME
         self._service = service
         self._hook = hook
         self._starts = starts
@@ -45,23 +48,23 @@ class GateConnection(asyncio.Protocol):
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
         self._peer = Peer(-1, -1, -1)
+        self._speaker = Opener("uid:-1")
         self._end_watch: Callable[[], None] = _nothing
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take down who is at the other end."""
         self._transport = transport  # type: ignore[assignment]
         self._peer = _peer_of(transport.get_extra_info("socket"))
+        self._speaker = Opener(f"uid:{self._peer.uid}", self._peer.pid, started(self._peer.pid))
 
     def data_received(self, data: bytes) -> None:
         """Collect frames; each is answered by its own task."""
         self._buffer += data
         while len(self._buffer) >= 4:
             (length,) = _LENGTH.unpack_from(self._buffer)
-            if length > wire.MAX_FRAME:
+            if length > self.limit:
                 self._send(
-                    _error_frame(
-                        TooLarge(f"A frame of {length:,} bytes; at most {wire.MAX_FRAME:,} are read.")
-                    )
+                    _error_frame(TooLarge(f"A frame of {length:,} bytes; at most {self.limit:,} are read."))
                 )
                 self._close()
                 return
@@ -113,13 +116,26 @@ class GateConnection(asyncio.Protocol):
             self._on_error(error)
             return wire.Answer(ask.id, error=KeyturnError("Keyturn failed inside.").as_json()["error"])
 
+    def _own(self, session: str) -> None:
+        """Raises `UnknownSession` unless the process at the other end may speak for that session."""
+        self._service.check_opener(session, self._speaker, alive)
+
     async def _handle(self, ask: wire.Ask) -> wire.Answer:
+        for session in spoken_for(self._service, ask):
+            self._own(session)
+        return await self._heard(ask)
+
+    async def _heard(self, ask: wire.Ask) -> wire.Answer:
+        """The answer to a message of whoever may say it."""
         service = self._service
         match ask:
             case wire.Authorize():
                 action = self._attributed(ask.action)
                 outcome = await service.authorize(action, ask.around, consume=ask.consume, within=ask.within)
                 return wire.Answer(ask.id, outcome=outcome)
+            case wire.ProposePlan():
+                steps = [msgspec.structs.replace(s, action=self._attributed(s.action)) for s in ask.steps]
+                return wire.Answer(ask.id, plan=await service.propose_plan(steps, ask.why, ask.seconds))
             case wire.Wait():
                 return wire.Answer(ask.id, request=await service.wait(ask.request, ask.timeout))
             case wire.Claim():
@@ -131,12 +147,17 @@ class GateConnection(asyncio.Protocol):
                 await service.report(ask.receipt)
             case wire.OpenSession():
                 return wire.Answer(ask.id, session=await self._open_session(ask))
+            case wire.Define():
+                await service.define(ask.session, ask.described)
             case wire.CloseSession():
                 recording = msgspec.to_builtins(ask.recording) if ask.recording else None
                 closed = await service.close_session(ask.session, ask.why, recording)
                 return wire.Answer(ask.id, session=closed)
             case wire.WaitStop():
                 return wire.Answer(ask.id, session=await service.stopped(ask.session, ask.timeout))
+            case wire.WaitRevoked():
+                revoked = await service.revoked(ask.session, ask.known, ask.timeout)
+                return wire.Answer(ask.id, revoked=revoked)
             case wire.Instruct():
                 await service.instruct(ask.session, ask.instruction)
             case wire.Withdraw():
@@ -177,6 +198,8 @@ class GateConnection(asyncio.Protocol):
             parents=ask.parents,
             definition=ask.definition,
             pid=ask.pid,
+            opener=self._speaker,
+            described=ask.described,
         )
 
     def _send(self, body: bytes) -> None:
@@ -189,7 +212,7 @@ class GateConnection(asyncio.Protocol):
         lent = self._transport.get_extra_info("socket") if self._transport is not None else None
         if lent is None:
             return
-        line = socket.fromfd(lent.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
+        line = socket.socket(fileno=os.dup(lent.fileno()))
         end = self._service.watch(session, lambda: _hang_up(line))
 
         def ended() -> None:
@@ -201,6 +224,34 @@ class GateConnection(asyncio.Protocol):
     def _close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+async def no_hooks(call: HookCall, peer: Peer) -> HookAnswer:
+    """Where no hook is answered: they need this machine's processes and files."""
+    raise Malformed("Hooks are answered on the local socket only.")
+
+
+def spoken_for(service: Service, ask: wire.Ask) -> tuple[str, ...]:
+    """The sessions that a message speaks for: who opened them is asked before anything else."""
+    match ask:
+        case wire.Authorize():
+            return (ask.action.session,)
+        case wire.ProposePlan():
+            return tuple({step.action.session for step in ask.steps})
+        case (
+            wire.CloseSession()
+            | wire.WaitStop()
+            | wire.Instruct()
+            | wire.Standing()
+            | wire.Begin()
+            | wire.Define()
+        ):
+            return (ask.session,)
+        case wire.Claim() | wire.Withdraw():
+            return service.session_of(request=ask.request)
+        case wire.Report():
+            return service.session_of(action=ask.receipt.action)
+    return ()
 
 
 def _hang_up(line: socket.socket) -> None:

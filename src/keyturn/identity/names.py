@@ -28,7 +28,9 @@ def check_person_id(text: str) -> str:
 
 
 def check_group(text: str) -> str:
-    """*text*, if it can be a group's name. Raises `InvalidName`."""
+    """*text*, if it can be the name of a group that people are put into. Raises `InvalidName`."""
+    if text == "admins":
+        raise InvalidName("`admins` are the people with the role admin; nobody is put into that group.")
     return _check(text, "a group's name")
 
 

@@ -28,15 +28,15 @@ from keyturn.errors import ExitCode, KeyturnError
 
 TOKEN_BYTES = 32
 
-Prefix = Literal["ktp", "ktg", "ktl", "kts"]
-"""`ktp` a person's token · `ktg` a gate's · `ktl` a one-time login code · `kts` a web session's."""
+Prefix = Literal["ktp", "ktg", "ktl", "kts", "ktd"]
+"""`ktp` a person's token · `ktg` a gate's · `ktl` a one-time login code · `kts` a web session's · `ktd` a SCIM client's."""
 
-PREFIXES: tuple[Prefix, ...] = ("ktp", "ktg", "ktl", "kts")
+PREFIXES: tuple[Prefix, ...] = ("ktp", "ktg", "ktl", "kts", "ktd")
 
 LOGIN_CODE_MS = 5 * 60 * 1000
 """How long a login code opens a session: long enough to switch to the browser, no longer."""
 
-_TOKEN = re.compile(r"(kt[pgls])_[A-Za-z0-9_-]{43}", re.ASCII)
+_TOKEN = re.compile(r"(kt[pglsd])_[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 class LoginRefused(KeyturnError):

@@ -46,7 +46,11 @@ class Signer:
 
     def sign(self, size: int, root: bytes) -> str:
         """The signed checkpoint note over a tree head."""
-        return note.sign(Checkpoint(self.origin, size, root).text, self.origin, self._private, self._key_id)
+        return self.signed(Checkpoint(self.origin, size, root).text)
+
+    def signed(self, text: str) -> str:
+        """*text*, which is no tree head, as a note signed by the log's key. Its first line says what it is."""
+        return note.sign(text, self.origin, self._private, self._key_id)
 
 
 def decimal(text: str) -> int:

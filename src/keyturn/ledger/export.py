@@ -6,6 +6,7 @@
     tile/entries/<N>[.p/<W>]           entry bundles (leaves)
     tile/disclosures/<N>[.p/<W>]       ours: one line an entry, a JSON array of its disclosures; withheld ones are absent
     blobs/sha256/<hex>                 content that entries name by digest
+    verify_approvals.py                a program of the standard library alone that checks people's signatures
     README.txt                         what this is and how to verify it with other people's tools
 
 The same log gives the same bytes. The folder appears whole or not at all, readable by its owner alone.
@@ -15,13 +16,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
 
 from keyturn.errors import ExitCode, KeyturnError
-from keyturn.ledger import checkpoint, note, tiles
+from keyturn.ledger import checkpoint, erasing, note, tiles
 from keyturn.ledger.errors import LedgerDamaged
 from keyturn.ledger.merkle import HASH_BYTES
 from keyturn.ledger.note import VerifierKey
@@ -44,6 +45,9 @@ Take the key from somebody you trust, not from this folder: whoever made the fol
 
 Verify with Keyturn:
   keyturn ledger verify .
+
+Verify people's own signatures, with nothing but Python (where this folder has verify_approvals.py; better take it from elsewhere):
+  python3 -I -S verify_approvals.py . --key "$(cat log.vkey)"
 
 Verify with other tools:
   go run github.com/transparency-dev/tessera/cmd/fsck@latest --storage_url=file://$PWD/ --public_key=log.vkey --N=4
@@ -86,8 +90,9 @@ def export(
     key: VerifierKey | str,
     *,
     progress: Callable[[int, int], None] | None = None,
+    more: Mapping[str, bytes] | None = None,
 ) -> Exported:
-    """Write the log of *store* as static files to *folder*, which must not exist or be empty.
+    """Write the log of *store* as static files to *folder*, which must not exist or be empty; *more* are further files in it.
 
     Raises `ExportRefused`, `NoteInvalid` when *key* did not sign the checkpoint, `LedgerDamaged` when entries are missing.
     The content is copied, not verified: verify the copy.
@@ -110,6 +115,8 @@ def export(
         out.write(CHECKPOINT, signed.encode())
         out.write(VKEY, f"{known}\n".encode())
         out.write("README.txt", README.format(size=head.size, origin=head.origin, vkey=known).encode())
+        for name, data in (more or {}).items():
+            out.write(name, data)
         _tiles(store, head.size, out)
         _bundles(store, head.size, out, progress)
         for digest, data in store.blobs():
@@ -155,7 +162,7 @@ def _bundles(store: Store, size: int, out: _Folder, progress: Callable[[int, int
         if entry.index != done:
             raise LedgerDamaged(f"Entry {done} is missing.")
         leaves.append(entry.leaf)
-        disclosures.append(entry.disclosures)
+        disclosures.append(erasing.stripped(entry.disclosures))
         done += 1
         if len(leaves) == WIDTH or done == size:
             index = (done - 1) // WIDTH

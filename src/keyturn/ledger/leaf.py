@@ -23,6 +23,7 @@ from msgspec import Struct
 from keyturn.canonical import digest_bytes
 from keyturn.ledger import values
 from keyturn.ledger.entries import ENTRY_TYPES, MAX_FIELD_BYTES, MAX_LEAF_BYTES, Draft, Entry
+from keyturn.ledger.erasable import MARK, stand_in
 from keyturn.ledger.errors import DraftMalformed, EntryMalformed, EntryTooLarge, UnknownType, UnknownVersion
 from keyturn.ledger.storage import StoredEntry
 from keyturn.randomness import fresh
@@ -30,7 +31,6 @@ from keyturn.randomness import fresh
 VERSION = 1
 SALT_BYTES = 16
 SALT_CHARACTERS = 22
-_SALT_STEP = 24
 DIGEST_CHARACTERS = 43
 MAX_NAME = 64
 MAX_SESSION = 128
@@ -38,6 +38,7 @@ URLSAFE = bytes.maketrans(b"+/", b"-_")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _RESERVED = frozenset({"_sd", "_sd_alg", "..."})
 _b64 = binascii.b2a_base64
+_MARKED = f'"{MARK}'.encode()
 
 Salts = Callable[[int], bytes]
 """How many random bytes → that many random bytes."""
@@ -88,7 +89,7 @@ _decode_header = msgspec.json.Decoder(Header).decode
 _decode_place = msgspec.json.Decoder(Place).decode
 _decode_strings = msgspec.json.Decoder(tuple[str, ...]).decode
 _encode = msgspec.json.Encoder(order="sorted").encode
-_names: dict[str, bytes] = {}
+_names: set[str] = set()
 _sessions: dict[str, bytes] = {}
 _CACHED = 4096
 
@@ -103,7 +104,7 @@ def make(draft: Draft, index: int, time: int, n: int | None, salts: Salts = fres
     session = draft.session
     blobs = _own_blobs(draft.blobs) if draft.blobs else {}
     fields, disclosures, digests = _disclose(draft.fields, blobs, salts)
-    quoted = b'["' + b'","'.join(digests) + b'"]' if digests else b"[]"
+    quoted = b'["%b"]' % '","'.join(digests).encode() if digests else b"[]"
     place = _place(session, n)
     leaf = b'{"_sd":%b,"_sd_alg":"sha-256","index":%d%b%d,"type":"%b","v":1}' % (
         quoted,
@@ -116,18 +117,10 @@ def make(draft: Draft, index: int, time: int, n: int | None, salts: Salts = fres
         raise EntryTooLarge(
             f"The entry has {len(digests)} fields, its leaf {len(leaf)} bytes; {MAX_LEAF_BYTES} is the limit."
         )
-    joined = '","'.join(disclosures)
-    stored = StoredEntry(
-        index,
-        time,
-        draft.type,
-        leaf,
-        f'["{joined}"]'.encode() if disclosures else b"[]",
-        session,
-        n,
-        draft.once,
-    )
-    return Made(Entry(index, time, draft.type, leaf, tuple(disclosures), fields, session, n), stored, blobs)
+    beside = b'["' + disclosures.replace(b",", b'","') + b'"]' if digests else b"[]"
+    texts = tuple(disclosures.decode("ascii").split(",")) if digests else ()
+    stored = StoredEntry(index, time, draft.type, leaf, beside, session, n, draft.once)
+    return Made(Entry(index, time, draft.type, leaf, texts, fields, session, n), stored, blobs)
 
 
 def _place(session: str | None, n: int | None) -> bytes:
@@ -139,36 +132,53 @@ def _place(session: str | None, n: int | None) -> bytes:
 
 def _disclose(
     given: Mapping[str, Any], blobs: dict[str, bytes], salts: Salts
-) -> tuple[dict[str, Any], list[str], list[bytes]]:
-    """The fields as JSON gives them back, their disclosures in the same order, and the sorted digests."""
+) -> tuple[dict[str, Any], bytes, list[str]]:
+    """The fields as JSON gives them back, their disclosures in the same order with commas between them, and the sorted digests."""
     if not given:
-        return {}, [], []
-    fields: dict[str, Any] = {}
-    parts = []
-    quoted = [_names.get(name) or _name(name) for name in given]
-    fresh = _salt_texts(salts(SALT_BYTES * len(given)), len(given))
-    at = 0
-    for name, quoted_name, (plain, data) in zip(given, quoted, values.normal_members(given), strict=True):
+        return {}, b"", []
+    if not _names.issuperset(given):
+        for name in given:
+            _check_name(name)
+    fields, parts = _lines(given, _salt_texts(salts(SALT_BYTES * len(given)), len(given)), blobs)
+    # one translate for all: neither a quote nor a comma is touched by it
+    raw = b",".join([_b64(part, newline=False) for part in parts]).translate(URLSAFE, b"=")
+    digests = [sha256(part).digest() for part in raw.split(b",")]
+    return fields, raw, sorted(_base64_of(digests, DIGEST_CHARACTERS, b"\0"))
+
+
+def _lines(
+    given: Mapping[str, Any], salts: Sequence[str], blobs: dict[str, bytes]
+) -> tuple[dict[str, Any], list[bytes]]:
+    """The fields as JSON gives them back, and `[salt, name, value]` of each in canonical JSON. What is large goes into *blobs*."""
+    made = values.normal_lines(given, salts)
+    if made is not None:
+        fields, lines = made
+        if lines.isascii():
+            parts = lines.split(b"\n")
+            parts.pop()
+            if max(map(len, parts)) <= MAX_FIELD_BYTES:
+                return fields, parts
+    fields, parts = {}, []
+    for salt, name, value in zip(salts, given, given.values(), strict=True):
+        plain, data = values.normal(value)
         if len(data) > MAX_FIELD_BYTES:
             plain, data = _outside(data, blobs)
         fields[name] = plain
-        salt = fresh[at : at + SALT_CHARACTERS]
-        at += _SALT_STEP
-        parts.append(_b64(b'["%b",%b,%b]' % (salt, quoted_name, data), newline=False).rstrip(b"="))
-    # one translate for all: neither a quote nor a comma is touched by it
-    raw = b",".join(parts).translate(URLSAFE)
-    digests = [_b64(sha256(part).digest(), newline=False)[:DIGEST_CHARACTERS] for part in raw.split(b",")]
-    sorted_digests = sorted(b",".join(digests).translate(URLSAFE).split(b","))
-    return fields, raw.decode("ascii").split(","), sorted_digests
+        parts.append(b'["%b",%b,%b]' % (salt.encode(), _encode(name), data))
+    return fields, parts
 
 
-def _salt_texts(fresh: bytes, count: int) -> bytes:
-    """All salts in base64url with one call: each lies at a multiple of 24 characters and is 22 long.
+def _base64_of(pieces: Sequence[bytes], characters: int, filling: bytes) -> list[str]:
+    """All *pieces*, which are equally long, in base64url with one call. *filling* makes their length a multiple of three."""
+    text = _b64(filling.join(pieces) + filling, newline=False).translate(URLSAFE).decode()
+    step = len(text) // len(pieces)
+    return [text[at : at + characters] for at in range(0, len(text), step)]
 
-    16 bytes followed by two zero bytes are 24 characters, whose first 22 are the encoding of the 16.
-    """
+
+def _salt_texts(fresh: bytes, count: int) -> list[str]:
+    """All salts in base64url."""
     salts = [fresh[at : at + SALT_BYTES] for at in range(0, SALT_BYTES * count, SALT_BYTES)]
-    return _b64(b"\0\0".join(salts), newline=False).translate(URLSAFE)
+    return _base64_of(salts, SALT_CHARACTERS, b"\0\0")
 
 
 def _outside(data: bytes, blobs: dict[str, bytes]) -> tuple[dict[str, Any], bytes]:
@@ -185,8 +195,8 @@ def _own_blobs(blobs: Mapping[str, bytes]) -> dict[str, bytes]:
     return dict(blobs)
 
 
-def _name(name: str) -> bytes:
-    """A field's name as JSON, remembered: names come from the program, not from its input."""
+def _check_name(name: str) -> None:
+    """Raises `DraftMalformed` for a field's name that an entry can't carry. Good ones are remembered: they come from the program."""
     if (
         not isinstance(name, str)
         or not name.isascii()
@@ -198,7 +208,8 @@ def _name(name: str) -> bytes:
         )
     if name in _RESERVED:
         raise DraftMalformed(f"The field name {name!r} is reserved (RFC 9901 §4.1).")
-    return _remember(_names, name)
+    if len(_names) < _CACHED:
+        _names.add(name)
 
 
 def _session(session: str) -> bytes:
@@ -206,7 +217,10 @@ def _session(session: str) -> bytes:
     if known:
         return known
     check_session(session)
-    return _remember(_sessions, session)
+    if len(_sessions) >= _CACHED:
+        _sessions.clear()
+    quoted = _sessions[session] = _encode(session)
+    return quoted
 
 
 def check_session(session: str) -> None:
@@ -215,13 +229,6 @@ def check_session(session: str) -> None:
         raise DraftMalformed(
             f"A session id is 1 to {MAX_SESSION} printable ASCII characters; {session[:80]!r} is not."
         )
-
-
-def _remember(cache: dict[str, bytes], text: str) -> bytes:
-    if len(cache) >= _CACHED:
-        cache.clear()
-    quoted = cache[text] = _encode(text)
-    return quoted
 
 
 def read_header(leaf: bytes) -> Header:
@@ -294,7 +301,19 @@ def digest_of(disclosure: bytes) -> str:
 
 
 def disclosures_of(stored: bytes) -> tuple[str, ...]:
-    """The disclosure strings of the stored JSON array. Raises `EntryMalformed`."""
+    """The disclosure strings of the stored JSON array, without the marks of erased fields. Raises `EntryMalformed`."""
+    found = _strings(stored)
+    return tuple(text for text in found if text[:1] != MARK) if _MARKED in stored else found
+
+
+def erased_of(stored: bytes) -> tuple[str, ...]:
+    """Names of the fields that were erased. Raises `EntryMalformed`."""
+    if _MARKED not in stored:
+        return ()
+    return tuple(text[1:] for text in _strings(stored) if text[:1] == MARK)
+
+
+def _strings(stored: bytes) -> tuple[str, ...]:
     try:
         return _decode_strings(stored)
     except (msgspec.DecodeError, UnicodeError) as error:
@@ -330,15 +349,20 @@ def read(stored: StoredEntry) -> Entry:
     if found != beside:
         raise EntryMalformed(f"Entry {stored.index}: the leaf says {found}, the store beside it {beside}.")
     disclosures = disclosures_of(stored.disclosures)
+    fields = open_fields(header, disclosures)
+    erased = tuple(name for name in erased_of(stored.disclosures) if name not in fields)
+    for name in erased:
+        fields[name] = stand_in(header.type, name, fields)
     return Entry(
         header.index,
         header.time,
         header.type,
         stored.leaf,
         disclosures,
-        open_fields(header, disclosures),
+        fields,
         header.session,
         header.n,
+        erased,
     )
 
 

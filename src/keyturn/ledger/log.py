@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future as ThreadFuture
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread
@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from keyturn.ledger import leaf, merkle, proof, rebuild
+from keyturn.ledger import erasing, leaf, merkle, proof, rebuild
 from keyturn.ledger.checkpoint import Signer
-from keyturn.ledger.entries import Entry, Fold, Plan
+from keyturn.ledger.entries import Draft, Entry, Fold, Plan
 from keyturn.ledger.errors import LedgerClosed
+from keyturn.ledger.rebuild import Folding
 from keyturn.ledger.rows import CACHED_ROWS, RowCache
 from keyturn.ledger.sequencer import Sequencer
 from keyturn.ledger.storage import Store
@@ -103,7 +104,11 @@ class Ledger:
 
     def row(self, kind: str, key: str) -> dict[str, Any] | None:
         """The committed row's body, or None."""
-        return self._rows.row(kind, key)
+        return self._rows.at((kind, key))
+
+    def moved(self, kinds: tuple[str, ...]) -> int:
+        """A number that grows with every commit that changes a row of *kinds*: what is read after it is at least as new."""
+        return self._rows.moved(kinds)
 
     def rows(
         self,
@@ -148,6 +153,11 @@ class Ledger:
         return self._sequencer.tree.size
 
     @property
+    def time(self) -> int:
+        """When the newest entry was recorded, in milliseconds since 1970; entry times never go back. 0 for an empty log."""
+        return self._sequencer.time
+
+    @property
     def origin(self) -> str:
         """The log's name: first line of its checkpoints."""
         return self._signer.origin
@@ -162,9 +172,15 @@ class Ledger:
         """Why the last batch could not be written; empty when it could."""
         return self._writer.broken
 
-    def subscribe(self, capacity: int = QUEUED_ENTRIES) -> Subscription:
-        """Entries committed from now on, for the running event loop. A reader that lags by *capacity* is dropped with `Lagged`."""
-        subscription = Subscription(asyncio.get_running_loop(), capacity, self._writer.leave)
+    def subscribe(
+        self, capacity: int = QUEUED_ENTRIES, *, types: Iterable[str] | None = None
+    ) -> Subscription:
+        """Entries (of *types*) committed from now on, for the running event loop.
+
+        A reader that lags by *capacity* is dropped with `Lagged`.
+        """
+        wanted = None if types is None else frozenset(types)
+        subscription = Subscription(asyncio.get_running_loop(), capacity, self._writer.leave, wanted)
         self._writer.join(subscription)
         return subscription
 
@@ -174,6 +190,10 @@ class Ledger:
         With None, when more became visible than is known. It must be quick and must not raise: all recording waits for it.
         """
         self._writer.told_first = who
+
+    def capture_with(self, capture: Callable[[Draft], Draft]) -> None:
+        """Record every draft as *capture* gives it back. It is pure and must not raise."""
+        self._sequencer.capture = capture
 
     def inclusion(self, index: int) -> str:
         """A c2sp.org/tlog-proof@v1 text for entry *index* under the newest checkpoint. Raises `NotFound` outside of the log."""
@@ -204,6 +224,32 @@ class Ledger:
             self._queue.put(None)
         self._thread.join()
         self._store.close()
+
+    def erase(self, targets: erasing.Targets, size: int) -> int:
+        """Erase fields of the first *size* entries; gives how many. Its caller has recorded that before (`keyturn.ledger.erasing`).
+
+        Reads the log and makes its rows anew, both beside the running writer, which stands still only to change places and while the
+        store's files are written anew. Not for the event loop's thread. Raises `StoreUnwritable`, `LedgerClosed`.
+        """
+        made = erasing.edits(self._store, targets, size)
+        if made.entries:
+            self._exclusively(lambda: self._take_out(made))
+        folding = Folding(self._store, self._fold)
+        folding.until(self.size)
+        self._exclusively(lambda: self._change_rows(folding))
+        return made.fields
+
+    def _take_out(self, made: erasing.Edits) -> None:
+        named = erasing.still_named(self._store, made, self.size)
+        self._store.erase(made.entries, sorted(made.blobs - named))
+
+    def _change_rows(self, folding: Folding) -> None:
+        folding.until(self.size)
+        self._store.replace_rows(put for put in folding.puts() if put.body is not None)
+        self._store.scrub()
+        self._sequencer.load()
+        if self._writer.told_first is not None:
+            self._writer.told_first(None)
 
     def _exclusively(self, job: Callable[[], T]) -> T:
         future: ThreadFuture[T] = ThreadFuture()

@@ -45,6 +45,23 @@ class Rebuilt(Struct, frozen=True):
         return not self.differing
 
 
+class Folding:
+    """The rows of a log, made beside its writer: entry after entry, until the writer stands still."""
+
+    def __init__(self, store: Store, fold: Fold) -> None:
+        self._store, self._fold = store, fold
+        self._overlay = Overlay()
+        self._size = 0
+
+    def until(self, size: int) -> None:
+        """Fold the entries up to *size*. Raises what `rebuild` raises."""
+        self._size = _fold_until(self._store, self._fold, self._overlay, self._size, size)
+
+    def puts(self) -> Iterator[Put]:
+        """All rows."""
+        return iter(self._overlay.puts.values())
+
+
 class LogGrowing(KeyturnError):
     """A running server kept writing while its rows were being compared from outside."""
 
@@ -61,7 +78,7 @@ def rebuild(store: Store, fold: Fold, *, check: bool) -> Rebuilt:
     Raises `LogGrowing`, `LedgerDamaged` for an entry whose fields don't suffice (disclosures that were taken away), and
     what reading an entry raises (`UnknownVersion`, `UnknownType`, `EntryMalformed`).
     """
-    overlay = Overlay(lambda kind, key: None)
+    overlay = Overlay()
     size = 0
     for _ in range(ATTEMPTS):
         head = store.head()

@@ -8,13 +8,14 @@ Rules kept here:
   batch is run again without the plan that used it (plans are pure, so running them twice is running them once).
 - Times never decrease. A wall clock more than a second behind the log is recorded (`clock.jumped`), once per jump.
 - Sessions number their entries from 1; `session.closed` carries the count of them, itself included.
+- Every draft goes through `capture` first, where there is one: so no use case can record what it takes out.
 - Nothing of a batch is kept until the store has it: `commit` is the only thing that changes the sequencer.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -68,6 +69,7 @@ class Sequencer:
         self._fold = fold
         self._rows = rows
         self._sessions: OrderedDict[str, int] = OrderedDict()
+        self.capture: Callable[[Draft], Draft] | None = None
         self.load()
 
     def load(self) -> None:
@@ -125,7 +127,7 @@ class Sequencer:
         known: dict[str, int] = {}
         while True:
             behind = now < self.time - CLOCK_TOLERANCE
-            work = _Work(Overlay(self._rows.row), max(now, self.time))
+            work = _Work(Overlay(self._rows), max(now, self.time))
             if behind and not self.behind:
                 jump = Draft("clock.jumped", {"clock": now, "log": self.time})
                 self._run(work, [jump], known)
@@ -222,6 +224,8 @@ class Sequencer:
                 raise DraftMalformed("session.closed belongs to a session.")
             fields: dict[str, Any] = {**draft.fields, "count": n}
             draft = Draft(draft.type, fields, session, draft.once, draft.blobs)
+        if self.capture is not None:
+            draft = self.capture(draft)
         return leaf.make(draft, self.tree.size + len(work.made), work.time, n)
 
     def _last(self, session: str) -> int:

@@ -42,6 +42,14 @@ class Store(Protocol):
         """Make *batch* durable (fsync) or raise `StoreUnwritable` having changed nothing."""
         ...
 
+    def erase(self, disclosures: Mapping[int, bytes], blobs: Sequence[str]) -> None:
+        """Replace the disclosures of entries and remove *blobs*, in one transaction. `scrub` comes after. Raises `StoreUnwritable`."""
+        ...
+
+    def scrub(self) -> None:
+        """Leave no copy of what was replaced or removed in the store's own files. Raises `StoreUnwritable`."""
+        ...
+
     def head(self) -> str | None:
         """The newest checkpoint note."""
         ...

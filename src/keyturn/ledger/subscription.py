@@ -26,13 +26,18 @@ class Subscription:
     """Iterates over entries committed after it was made. Lives on the event loop it was made on.
 
     When its queue overflows it delivers what it has and then raises `Lagged`; `lagged` is then the first
-    index it did not get. `close` (or leaving the `async with`) ends it.
+    index it did not get. `close` (or leaving the `async with`) ends it. With *types* it gives entries of these only.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, capacity: int, leave: Callable[[Subscription], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        capacity: int,
+        leave: Callable[[Subscription], None],
+        types: frozenset[str] | None = None,
     ) -> None:
         self.loop = loop
+        self._types = types
         self.lagged: int | None = None
         self._capacity = capacity
         self._leave = leave
@@ -44,6 +49,10 @@ class Subscription:
         """Called on the event loop with what one commit wrote."""
         if self._ended or self.lagged is not None:
             return
+        if self._types is not None:
+            entries = [entry for entry in entries if entry.type in self._types]
+            if not entries:
+                return
         room = self._capacity - len(self._queue)
         self._queue.extend(entries[:room])
         if len(entries) > room:

@@ -4,6 +4,8 @@
     name = "the state of the repository"     # optional
     command = "git status"                    # or: path + operation, tool (+ server, arguments), url (+ method)
     cwd = "/home/dev/project"                 # optional, as are workspace, home, protected, rule and facts
+    time = 2026-12-24T18:00:00+01:00          # optional: when it is asked; without it no freeze is looked at
+    open = false                              # optional, with time: whether its windows are open then
 
 They are read by the same readers and decided by the same engine as real actions, in enforce mode.
 """
@@ -11,15 +13,18 @@ They are read by the same readers and decided by the same engine as real actions
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, get_args
 
 from msgspec import Struct
 
 from keyturn.actions import Assurance, Content, FileEdit, HttpRequest, Reading, Shell, ToolCall, content_kind
-from keyturn.policy.decision import Decision, Facts, Verdict
+from keyturn.policy.decision import Decision, Definition, Facts, Verdict
 from keyturn.policy.engine import Policy, enforced
 from keyturn.policy.folder import Table
+from keyturn.policy.obligations import windows
 from keyturn.policy.problems import PolicyInvalid, Problem
+from keyturn.policy.requirements.windows import closed
 from keyturn.policy.vocabulary import MISSING, operations
 from keyturn.resources import Surroundings
 
@@ -31,12 +36,31 @@ PROTECTED = ("/home/dev/.keyturn", "/home/dev/.claude/settings.json")
 MAX_CASES = 5000
 _EXPECTED: dict[str, Verdict] = {"must_run": "run", "must_hold": "hold", "must_refuse": "refuse"}
 _CONTENT_KEYS = ("command", "path", "operation", "diff", "tool", "server", "arguments", "url", "method")
-_FACT_KEYS = ("agent", "client", "human", "groups", "missing", "assurance", "target", "definition_known")
-_KEYS = ("name", "rule", "kind", "cwd", "workspace", "home", "protected", *_CONTENT_KEYS, *_FACT_KEYS)
+_DRIFT_KEYS = ("over", "broken", "first", "findings", "secrets", "overdue")
+_FACT_KEYS = (
+    "agent", "client", "human", "groups", "missing", "assurance", "target", "definition_known", "definition", *_DRIFT_KEYS,
+)  # fmt: skip
+_KEYS = (
+    "name",
+    "rule",
+    "kind",
+    "cwd",
+    "workspace",
+    "home",
+    "protected",
+    "time",
+    "open",
+    *_CONTENT_KEYS,
+    *_FACT_KEYS,
+)
 
 
 class Case(Struct, frozen=True):
-    """One case: what is proposed, where, and what must be answered. `rule` is the `@id` that must have decided."""
+    """One case: what is proposed, where, and what must be answered. `rule` is the `@id` that must have decided.
+
+    `at` is when it is asked (milliseconds since 1970), None at no time in particular; `open` whether the windows that it
+    needs must be open then, None for either.
+    """
 
     name: str
     expected: Verdict
@@ -46,6 +70,8 @@ class Case(Struct, frozen=True):
     file: str
     line: int
     rule: str | None = None
+    at: int | None = None
+    open: bool | None = None
 
 
 class Result(Struct, frozen=True):
@@ -138,6 +164,7 @@ def _case(
     if rule is not None and policy.rule(str(rule)) is None:
         table.wrong(str(rule), f"there is no rule {rule}")
     facts = _facts(table, entry)
+    at, is_open = _time(table, entry)
     if content is None or len(table.problems) > before:
         return None
     workspace = str(entry.get("workspace", WORKSPACE))
@@ -157,7 +184,28 @@ def _case(
         or entry.get("tool")
         or entry.get("url")
     )
-    return Case(name.split("\n")[0][:100], expected, content, around, facts, table.source.file, line, rule)
+    return Case(
+        name.split("\n")[0][:100],
+        expected,
+        content,
+        around,
+        facts,
+        table.source.file,
+        line,
+        rule,
+        at,
+        is_open,
+    )
+
+
+def _time(table: Table, entry: Mapping[str, Any]) -> tuple[int | None, bool | None]:
+    at, is_open = entry.get("time"), entry.get("open")
+    if at is not None and not (isinstance(at, datetime) and at.tzinfo is not None):
+        table.wrong("time", "time is a date and time with its offset", "time = 2026-12-24T18:00:00+01:00")
+        return None, None
+    if is_open is not None and (not isinstance(is_open, bool) or at is None):
+        table.wrong("open", "open is true or false, and says so for a time")
+    return None if at is None else int(at.timestamp() * 1000), is_open
 
 
 def content_of(entry: Mapping[str, Any]) -> Content | None:
@@ -183,6 +231,10 @@ def _facts(table: Table, entry: Mapping[str, Any]) -> Facts:
     assurance = entry.get("assurance", "cooperative")
     if assurance not in get_args(Assurance):
         table.wrong("assurance", f"assurance is one of {', '.join(get_args(Assurance))}")
+    definition = entry.get("definition", "unknown")
+    if definition not in get_args(Definition):
+        table.wrong("definition", f"definition is one of {', '.join(get_args(Definition))}")
+        definition = "unknown"
     return Facts(
         agent=str(entry.get("agent", "agent")),
         client=str(entry.get("client", "")),
@@ -192,6 +244,13 @@ def _facts(table: Table, entry: Mapping[str, Any]) -> Facts:
         assurance=str(assurance),
         target=str(entry.get("target", "local")),
         definition_known=entry.get("definition_known") is True,
+        definition=definition,
+        over=table.texts(entry, "over"),
+        broken=table.texts(entry, "broken"),
+        first=table.texts(entry, "first"),
+        findings=table.texts(entry, "findings"),
+        secrets=table.texts(entry, "secrets"),
+        overdue=table.texts(entry, "overdue"),
     )
 
 
@@ -199,17 +258,21 @@ def _try(policy: Policy, case: Case) -> Result:
     from keyturn import readers  # named late: deciding needs no reader, only trying cases does
 
     reading = readers.read(case.content, case.around)
-    decision = policy.decide(content_kind(case.content), reading, case.facts)
-    return Result(case, reading, decision, _wrong(case, decision))
+    decision = policy.decide(content_kind(case.content), reading, case.facts, case.at)
+    return Result(case, reading, decision, _wrong(policy, case, decision))
 
 
-def _wrong(case: Case, decision: Decision) -> str:
+def _wrong(policy: Policy, case: Case, decision: Decision) -> str:
     rules = ", ".join(dict.fromkeys(hit.rule for hit in decision.rules)) or "no rule"
     if decision.verdict != case.expected:
         why = decision.reasons[0] if decision.reasons else ""
         return f"must be {_DONE[case.expected]}, was {_DONE[decision.verdict]} by {rules}. {why}".rstrip()
     if case.rule is not None and case.rule not in {hit.rule for hit in decision.rules}:
         return f"must be decided by {case.rule}, was decided by {rules}"
+    if case.at is not None and case.open is not None:
+        shut = closed(policy.requirements.windows, windows(decision.obligations.window), case.at)
+        if case.open == bool(shut):
+            return f"must be {'open' if case.open else 'closed'} then, was {'closed' if shut else 'open'}"
     return ""
 
 

@@ -58,6 +58,13 @@ def facts_part(facts: Facts) -> dict[str, Any]:
         "missing": _unique(facts.missing),
         "assurance": facts.assurance,
         "target": facts.target,
+        "definition": facts.definition,
+        "over": _unique(facts.over),
+        "broken": _unique(facts.broken),
+        "first": _unique(facts.first),
+        "findings": _unique(facts.findings),
+        "secrets": _unique(facts.secrets),
+        "overdue": _unique(facts.overdue),
     }
 
 

@@ -7,6 +7,8 @@ Rules kept here (design §2.2, §2.3, §7):
 - A reading that is not complete, or has no steps, never runs by a rule, whatever the rules say.
 - A rule that could not be evaluated holds: had it been a `forbid`, it would have refused.
 - What a workspace adds (`tighten`) never takes the place of the policy's own answer.
+- A freeze (`requirements.freezes`) makes a decision stricter while it is on, never milder; so do drift (`drift.holding`) and an agent's
+  definition that people have not approved (`drift.definitions`).
 - In observe mode a hold runs and says what it would have been; a refusal, and a failed evaluation, stay.
 """
 
@@ -18,31 +20,41 @@ from typing import Any
 
 import cedarpy
 from msgspec import Struct
+from msgspec.structs import replace
 
 from keyturn.actions import Reading, Step
-from keyturn.policy import context, obligations
+from keyturn.policy import context, obligations, standing
 from keyturn.policy.cedar_text import Source
 from keyturn.policy.decision import Decision, Facts, Mode, Obligations, RuleHit, Verdict
+from keyturn.policy.drift import FILE as DRIFT_FILE
+from keyturn.policy.drift import NO_DRIFT, DriftRules, read_drift
+from keyturn.policy.drift.definitions import under
+from keyturn.policy.drift.holding import demands, stricter
+from keyturn.policy.drift.labels import unknown_labels
 from keyturn.policy.folder import (
     check_files,
     digest,
     read_folder,
     read_labels,
-    read_requirements,
     read_settings,
 )
 from keyturn.policy.memory import Memory
-from keyturn.policy.problems import PolicyInvalid, Problem
+from keyturn.policy.problems import PolicyInvalid, Problem, nearest
 from keyturn.policy.profiles import FILE, NO_PROFILES, Profiles, read_profiles
 from keyturn.policy.programs import Descriptions, read_programs
+from keyturn.policy.requirements import NO_REQUIREMENTS, Requirements, read_requirements
+from keyturn.policy.requirements.freezes import covering, freeze
 from keyturn.policy.rules import MAX_RULES, Rule, rules_of
 from keyturn.policy.slices import Slice, Slices
 from keyturn.policy.vocabulary import KINDS, Words
+from keyturn.recent import Recent
 from keyturn.resources import Label
 
 MAX_STEPS = 2000
 """An action with more steps is held: nobody reads it, and evaluating it would take too long."""
 
+SAME = 1024
+"""Readings of one generation whose decisions are found by what they are, not by what they say."""
 MAX_REASONS = 20
 _STRICTNESS: dict[Verdict, int] = {"run": 0, "hold": 1, "refuse": 2}
 
@@ -64,53 +76,108 @@ class Policy:
         *,
         name: str,
         mode: Mode,
-        default: Obligations,
+        requirements: Requirements,
         labels: tuple[Label, ...],
         rules: tuple[Rule, ...],
         files: Mapping[str, bytes],
         digest: str,
         programs: Descriptions = (),
         profiles: Profiles = NO_PROFILES,
+        drift: DriftRules = NO_DRIFT,
     ) -> None:
         self.name = name
         self.mode = mode
-        self.default = default
+        self.requirements = requirements
+        self.default = requirements.default
         self.labels = labels
         self.rules = rules
         self.files = dict(files)
         self.programs = programs
         self.profiles = profiles
+        self.drift = drift
         self.digest = digest
+        self._ending = tuple(rule for rule in rules if rule.until is not None)
+        self._mentions: dict[str, bool] = {}
         self._slices = Slices(rules)
         self._memory = Memory()
+        self._same: Recent[tuple[int, str, Facts, frozenset[str]], tuple[Reading, Decision]] = Recent(SAME)
 
     @staticmethod
     def parse(files: Mapping[str, bytes]) -> Policy:
         """A policy out of {relative path: bytes}. Raises `PolicyInvalid` naming every mistake, with its place."""
         return parse(files)
 
+    def mentions(self, word: str) -> bool:
+        """Whether any rule has *word* in its text, so that what it stands for may matter to an answer."""
+        known = self._mentions.get(word)
+        if known is None:
+            rules = (data for name, data in self.files.items() if name.endswith(".cedar"))
+            known = self._mentions[word] = any(word.encode() in data for data in rules)
+        return known
+
     def rule(self, name: str) -> Rule | None:
         """The rule with that `@id`."""
         return next((rule for rule in self.rules if rule.id == name), None)
 
-    def decide(self, kind: str, reading: Reading, facts: Facts) -> Decision:
-        """The decision for an action of *kind* with this reading. Never raises for what an agent can send."""
-        key = (kind, reading.complete, reading.steps, reading.unread, facts)
+    def decide(self, kind: str, reading: Reading, facts: Facts, at: int | None = None) -> Decision:
+        """The decision for an action of *kind* with this reading. Never raises for what an agent can send.
+
+        *at* is when (milliseconds since 1970); without it no freeze is looked at, nor what people know of the definition.
+        """
+        seen = replace(facts, told=()) if facts.told else facts
+        decision = self._remembered(kind, reading, seen, standing.ended(self._ending, at))
+        if at is not None:
+            decision = under(decision, facts.definition, self.drift.definitions, reading, self.default)
+        freezes = self.requirements.freezes
+        if at is not None and freezes:
+            decision = freeze(decision, covering(freezes, reading, facts, at), self.default)
+        return stricter(decision, demands(self.drift, facts), self.default)
+
+    def for_tier(self, decision: Decision, tier: str) -> Decision:
+        """A hold, with what *tier* asks for at least (`requirements.tiers`); where nobody could meet it, a refusal."""
+        if decision.verdict != "hold":
+            return decision
         try:
+            asked = self.requirements.for_tier(decision.obligations, tier)
+        except obligations.TooManyPeople as error:
+            reasons = (*decision.reasons, f"Refused: {error}.")
+            return replace(
+                decision, verdict="refuse", would="refuse", reasons=reasons, obligations=Obligations()
+            )
+        return decision if asked == decision.obligations else replace(decision, obligations=asked)
+
+    def _remembered(self, kind: str, reading: Reading, facts: Facts, over: frozenset[str]) -> Decision:
+        key = (kind, reading.complete, reading.steps, reading.unread, facts, over)
+        same = (
+            id(reading),
+            kind,
+            facts,
+            over,
+        )  # most readings come from memory: then no step has to be hashed
+        try:
+            kept = self._same.get(same)
+            if kept is not None and kept[0] is reading:
+                return kept[1]
             known = self._memory.get(key)
         except TypeError:  # something unhashable stands in it: decide afresh
-            return self.decide_afresh(kind, reading, facts)
+            return self.decide_afresh(kind, reading, facts, over)
         if known is None:
-            known = self.decide_afresh(kind, reading, facts)
+            known = self.decide_afresh(kind, reading, facts, over)
             self._memory.put(key, known)
+        if self._memory.get(key) is known:  # it is not too large to be kept
+            self._same.keep(same, (reading, known))
         return known
 
-    def decide_afresh(self, kind: str, reading: Reading, facts: Facts) -> Decision:
-        """`decide` without the memory: the same answer, evaluated now."""
-        answers = self.answers(kind, reading, facts)
+    def decide_afresh(
+        self, kind: str, reading: Reading, facts: Facts, over: frozenset[str] = frozenset()
+    ) -> Decision:
+        """`decide` without the memory: the same answer, evaluated now. *over* are rules that have ended."""
+        answers = self.answers(kind, reading, facts, over)
         return _Verdicts(self, reading, answers).decision()
 
-    def answers(self, kind: str, reading: Reading, facts: Facts) -> tuple[StepAnswer, ...]:
+    def answers(
+        self, kind: str, reading: Reading, facts: Facts, over: frozenset[str] = frozenset()
+    ) -> tuple[StepAnswer, ...]:
         """What the rules say about each step, before completeness and mode are looked at."""
         if kind not in KINDS:
             return tuple(
@@ -124,7 +191,8 @@ class Policy:
         except (ValueError, RecursionError) as error:
             return tuple(StepAnswer("hold", failed=str(error)) for _ in reading.steps)
         return tuple(
-            _evaluate(slice_, request, entities) for slice_, request in zip(slices, requests, strict=True)
+            _evaluate(slice_, request, entities, over)
+            for slice_, request in zip(slices, requests, strict=True)
         )
 
     def _requests(
@@ -150,10 +218,10 @@ def parse(files: Mapping[str, bytes]) -> Policy:
     problems = check_files(files)
     name, mode, wrong = read_settings(files["policy.toml"]) if "policy.toml" in files else ("", "enforce", [])
     problems += wrong
-    default = Obligations()
+    requirements = NO_REQUIREMENTS
     labels: tuple[Label, ...] = ()
     if "requirements.toml" in files:
-        default, wrong = read_requirements(files["requirements.toml"])
+        requirements, wrong = read_requirements(files["requirements.toml"])
         problems += wrong
     if "resources.toml" in files:
         labels, wrong = read_labels(files["resources.toml"])
@@ -162,7 +230,12 @@ def parse(files: Mapping[str, bytes]) -> Policy:
     if FILE in files:
         profiles, wrong = read_profiles(files[FILE])
         problems += wrong
-    rules, wrong = parse_rules(files, "rules/", default, labels)
+    drift = NO_DRIFT
+    if DRIFT_FILE in files:
+        drift, wrong = read_drift(files[DRIFT_FILE])
+        problems += wrong
+        problems += unknown_labels(files[DRIFT_FILE], drift, [label.name for label in labels])
+    rules, wrong = parse_rules(files, "rules/", requirements, labels)
     problems += wrong
     programs, wrong = read_programs(files)
     problems += wrong
@@ -171,20 +244,21 @@ def parse(files: Mapping[str, bytes]) -> Policy:
     return Policy(
         name=name,
         mode=mode,
-        default=default,
+        requirements=requirements,
         labels=labels,
         rules=rules,
         files=files,
         digest=digest(files),
         programs=programs,
         profiles=profiles,
+        drift=drift,
     )
 
 
 def parse_rules(
     files: Mapping[str, bytes],
     folder: str,
-    default: Obligations,
+    requirements: Requirements,
     labels: Sequence[Label],
     *,
     overlay: bool = False,
@@ -201,7 +275,7 @@ def parse_rules(
         except UnicodeDecodeError:
             problems.append(Problem(path, 0, 0, "this is not UTF-8 text"))
             continue
-        found, wrong = rules_of(source, default, words, overlay=overlay)
+        found, wrong = rules_of(source, requirements, words, overlay=overlay)
         problems += wrong
         for rule in found:
             if rule.id in seen:
@@ -211,12 +285,19 @@ def parse_rules(
                 problems.append(source.problem(token.start, token.end, message))
             seen[rule.id] = rule
         rules += found
+    if not overlay:
+        for rule, name, message in standing.wrong_lifts(rules):
+            token = rule.chunk.annotation("lifts") or rule.chunk.head
+            hint = nearest(name, [one.id for one in rules if one.verdict == "hold"])
+            problems.append(rule.chunk.source.problem(token.start, token.end, message, hint))
     if len(rules) > MAX_RULES:
         problems.append(Problem(folder, 0, 0, f"there are more than {MAX_RULES:,} rules"))
     return tuple(rules), problems
 
 
-def _evaluate(slice_: Slice, request: dict[str, Any], entities: cedarpy.Entities) -> StepAnswer:
+def _evaluate(
+    slice_: Slice, request: dict[str, Any], entities: cedarpy.Entities, over: frozenset[str]
+) -> StepAnswer:
     """One step against its slice. Whatever goes wrong inside the evaluator holds, and says so."""
     try:
         result = cedarpy.is_authorized(request, slice_.handle, entities)
@@ -230,7 +311,10 @@ def _evaluate(slice_: Slice, request: dict[str, Any], entities: cedarpy.Entities
         return StepAnswer(stays, matched, failed=failed or "the policy engine gave no decision")
     if result.allowed == (verdict == "refuse" or not matched):
         return StepAnswer("hold", matched, failed="the policy engine's decision and its rules disagree")
-    return StepAnswer(verdict, matched, unmatched=all(rule.overlay for rule in matched))
+    counts = standing.counting(matched, over)
+    if counts is not matched and counts != matched:
+        verdict = max((rule.verdict for rule in counts), key=_STRICTNESS.__getitem__, default="hold")
+    return StepAnswer(verdict, counts, unmatched=all(rule.overlay for rule in counts))
 
 
 class _Verdicts:
@@ -300,6 +384,9 @@ class _Verdicts:
         words = [f"{_sentence(hit.because)} [rule {hit.rule}]" for hit in self._hits()]
         if self.too_many:
             words.append(f"Refused: {self.too_many}.")
+        if self.would == "run":
+            lifting = (rule for answer in self.answers for rule in answer.matched if rule.lifts)
+            words += [f"It is an exception of {', '.join(r.lifts)}. [rule {r.id}]" for r in lifting]
         if self.would != "hold":
             return words
         words += [
@@ -342,12 +429,14 @@ def enforced(policy: Policy) -> Policy:
     return Policy(
         name=policy.name,
         mode="enforce",
-        default=policy.default,
+        requirements=policy.requirements,
         labels=policy.labels,
         rules=policy.rules,
         files=policy.files,
         digest=policy.digest,
         programs=policy.programs,
+        profiles=policy.profiles,
+        drift=policy.drift,
     )
 
 

@@ -18,8 +18,10 @@ from keyturn.policy import context, vocabulary
 from keyturn.policy.cedar_text import Part
 from keyturn.policy.decision import Decision, Facts, Verdict
 from keyturn.policy.engine import Policy, enforced, named
+from keyturn.policy.risk import Risk, assess
 from keyturn.policy.rules import Rule
 from keyturn.policy.vocabulary import attribute_of, literals
+from keyturn.resources import Surroundings, host_labels
 
 MAX_CANDIDATES = 2000
 """Plain permits looked at when searching the nearest one."""
@@ -64,7 +66,10 @@ class Nearest(Struct, frozen=True):
 
 
 class Explanation(Struct, frozen=True):
-    """Everything needed to understand one decision. `nearest` is None when it runs, or no rule permits that kind."""
+    """Everything needed to understand one decision. `nearest` is None when it runs, or no rule permits that kind.
+
+    `risk` is that of a hold, as if the agent never asked for it before: its tier may ask for more than rules do.
+    """
 
     decision: Decision
     sentence: str
@@ -72,12 +77,20 @@ class Explanation(Struct, frozen=True):
     rules: tuple[Deciding, ...]
     reasons: tuple[str, ...]
     nearest: Nearest | None = None
+    risk: Risk | None = None
 
 
-def explain(policy: Policy, content: Content, reading: Reading, facts: Facts) -> Explanation:
-    """Explain what *policy* decides for *content*, which reads as *reading*."""
+def explain(
+    policy: Policy, content: Content, reading: Reading, facts: Facts, at: int | None = None
+) -> Explanation:
+    """Explain what *policy* decides for *content*, which reads as *reading*, at *at* (milliseconds since 1970)."""
     kind = str(content.__struct_config__.tag)
-    decision = policy.decide(kind, reading, facts)
+    decision = policy.decide(kind, reading, facts, at)
+    risk = None
+    if decision.would == "hold":
+        labels = host_labels(facts.target, Surroundings(labels=policy.labels))
+        risk = assess(reading, target=facts.target, target_labels=labels)
+        decision = policy.for_tier(decision, risk.tier)
     texts = tuple(matched_text(content, reading, number) for number in range(len(reading.steps)))
     deciding = []
     for hit in decision.rules:
@@ -87,7 +100,7 @@ def explain(policy: Policy, content: Content, reading: Reading, facts: Facts) ->
             Deciding(hit.rule, hit.verdict, hit.file, hit.line, hit.because, text, hit.step, texts[hit.step])
         )
     nearest = _nearest(policy, kind, reading, facts, decision) if decision.would != "run" else None
-    return Explanation(decision, reading.sentence, texts, tuple(deciding), decision.reasons, nearest)
+    return Explanation(decision, reading.sentence, texts, tuple(deciding), decision.reasons, nearest, risk)
 
 
 def matched_text(content: Content, reading: Reading, number: int) -> str:

@@ -1,12 +1,14 @@
 """A policy's folder: which files it has, what they may say, and its digest. Only `read_folder` touches the disk.
 
 policy.toml         name, mode ("enforce" or "observe")
-requirements.toml   [default] approve, within, reason, assurance: what a hold asks for unless its rule says more
+requirements.toml   what is asked of people (`policy.requirements`)
 resources.toml      [[label]] name, paths, hosts
 envelope.toml       what a confined command may touch (`policy.profiles`)
+drift.toml          what counts as drift, and what follows (`policy.drift`)
 rules/*.cedar       the rules
 tests/*.toml        must-run, must-hold and must-refuse cases
 programs/*.toml     descriptions of programs for the readers (`policy.programs`)
+controls/*.toml     a house's own controls, and controls/queries/*.sql its tests of them (`evidence.catalogue` reads them)
 README.md           words for people: part of the version
 """
 
@@ -20,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from keyturn import canonical
-from keyturn.policy import obligations
 from keyturn.policy.cedar_text import Source
-from keyturn.policy.decision import Mode, Obligations
+from keyturn.policy.decision import Mode
 from keyturn.policy.problems import PolicyInvalid, Problem, nearest
 from keyturn.resources import Label
 
@@ -35,8 +36,8 @@ MAX_TOTAL_BYTES = 16 * 1024 * 1024
 MAX_PATTERNS = 2000
 
 _KNOWN = re.compile(
-    r"policy\.toml|requirements\.toml|resources\.toml|envelope\.toml|README\.md|rules/[A-Za-z0-9_][\w.-]*\.cedar"
-    r"|(?:tests|programs)/[A-Za-z0-9_][\w.-]*\.toml",
+    r"policy\.toml|requirements\.toml|resources\.toml|envelope\.toml|drift\.toml|README\.md|rules/[A-Za-z0-9_][\w.-]*\.cedar"
+    r"|(?:tests|programs|controls)/[A-Za-z0-9_][\w.-]*\.toml|controls/queries/[a-z][a-z0-9_]{0,63}\.sql",
     re.ASCII,
 )
 _PATTERNS = (
@@ -44,10 +45,13 @@ _PATTERNS = (
     "requirements.toml",
     "resources.toml",
     "envelope.toml",
+    "drift.toml",
     "README.md",
     "rules/NAME.cedar",
     "tests/NAME.toml",
     "programs/NAME.toml",
+    "controls/NAME.toml",
+    "controls/queries/NAME.sql",
 )
 _LABEL = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
@@ -161,36 +165,6 @@ def read_settings(data: bytes) -> tuple[str, Mode, list[Problem]]:
         table.wrong("mode", 'mode is "enforce" or "observe"', nearest(str(mode), ("enforce", "observe")))
         mode = "enforce"
     return str(name), mode, table.problems
-
-
-def read_requirements(data: bytes) -> tuple[Obligations, list[Problem]]:
-    """requirements.toml: what a hold asks for unless its rule says more."""
-    table = Table("requirements.toml", data)
-    table.known_keys(table.body, ("default",))
-    default = table.body.get("default", {})
-    if not isinstance(default, dict):
-        table.wrong("default", "[default] is a table")
-        default = {}
-    table.known_keys(default, ("approve", "within", "reason", "assurance"), "[default]")
-    usual = Obligations()
-    approve, within = default.get("approve", usual.approve), usual.within
-    try:
-        approve = obligations.text_of(obligations.layers(str(approve)))
-    except ValueError as error:
-        table.wrong("approve", str(error))
-    if "within" in default:
-        try:
-            within = obligations.seconds(str(default["within"]))
-        except ValueError as error:
-            table.wrong("within", str(error))
-    reason = default.get("reason", "optional")
-    if reason not in ("required", "optional"):
-        table.wrong("reason", 'reason is "required" or "optional"')
-    assurance = default.get("assurance", usual.assurance)
-    if assurance not in obligations.ASSURANCES:
-        table.wrong("assurance", f"assurance is one of {', '.join(obligations.ASSURANCES)}")
-        assurance = usual.assurance
-    return Obligations(approve, within, reason == "required", assurance), table.problems
 
 
 def read_labels(data: bytes) -> tuple[tuple[Label, ...], list[Problem]]:

@@ -1,7 +1,6 @@
 """Decisions made before. The key holds everything an evaluation sees, so a remembered decision is the exact one.
 
-Two generations instead of a linked list: a hit costs one look-up, an entry not used for a whole generation is
-dropped, and no more than twice `SIZE` are kept.
+An entry not used for a whole generation is dropped, and no more than twice `SIZE` are kept (`recent`).
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from typing import Any
 
 from keyturn.actions import Step
 from keyturn.policy.decision import Decision
+from keyturn.recent import Recent
 
 SIZE = 4096
 MAX_WEIGHT = 16_384
@@ -21,26 +21,19 @@ Key = tuple[Any, ...]
 class Memory:
     """A bounded map from everything an evaluation sees to its decision."""
 
-    __slots__ = ("_new", "_old")
+    __slots__ = ("_kept",)
 
     def __init__(self) -> None:
-        self._new: dict[Key, Decision] = {}
-        self._old: dict[Key, Decision] = {}
+        self._kept: Recent[Key, Decision] = Recent(SIZE)
 
     def get(self, key: Key) -> Decision | None:
         """The decision made for exactly this. Raises `TypeError` for a key that can't be hashed."""
-        found = self._new.get(key)
-        if found is None and (found := self._old.get(key)) is not None:
-            self.put(key, found)
-        return found
+        return self._kept.get(key)
 
     def put(self, key: Key, decision: Decision) -> None:
         """Keep it, unless it is large."""
-        if _weight(key) > MAX_WEIGHT:
-            return
-        if len(self._new) >= SIZE:
-            self._old, self._new = self._new, {}
-        self._new[key] = decision
+        if _weight(key) <= MAX_WEIGHT:
+            self._kept.keep(key, decision)
 
 
 def _weight(key: Key) -> int:

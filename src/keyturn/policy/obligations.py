@@ -1,15 +1,14 @@
-"""What holding rules ask of people: requirement text, deadlines, and how several requirements become one.
+"""What holding rules ask of people: requirement text, deadlines, and how several obligations become one.
 
-Requirement text is `N of GROUP`, joined by `,` (together, in any order) or `then` (after what stands before it):
-`2 of dba, 1 of security then 1 of owners`. It is the grammar of `approvals.requirement`, checked here when a policy
-is loaded, so that a rule can't ask for what nobody can read later.
+Requirement text is read by `keyturn.requirement`, as requests read it: a rule can't ask for what nobody can read later.
+Merging (several rules may hold one action) never asks less than any one of them:
 
-Merging (several rules may hold one action) never asks less than any one of the requirements, because a person
-fills one place only and every place of each requirement is still there, in its order:
-
-- layer by layer (what stands between two `then`), the larger number for each group;
-- a requirement of one layer only adds, to the first layer, the people not asked for anywhere else;
-- the shortest deadline, the strongest assurance, and a reason if any rule wants one.
+- the merged requirement (`keyturn.requirement.merging`);
+- the shortest deadline, the strongest assurance, a reason and a ticket if any rule wants one;
+- all windows that any rule names: each of them must be open;
+- the earliest reminder;
+- an escalation only where all rules name the same group, and then the latest: it lets more people decide, so a rule without
+  one, or with another, forbids it.
 """
 
 from __future__ import annotations
@@ -17,48 +16,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from keyturn.identity.names import is_name
+from keyturn.identity.people import ADMINS
 from keyturn.policy.decision import Obligations
+from keyturn.requirement import ASSURANCES as ASSURANCES
+from keyturn.requirement import InvalidRequirement, parse_requirement, strength, strictest
+from keyturn.requirement import TooManyPeople as TooManyPeople
 
-MAX_PEOPLE = 99
-MAX_STAGES = 16
 MIN_WITHIN, MAX_WITHIN = 10, 30 * 86_400
 """Seconds: ten seconds to thirty days."""
 
-ASSURANCES = ("click", "signed")
-"""How an approver shows that it is them, weakest first."""
-
-Layers = tuple[dict[str, int], ...]
-"""In order; each maps group → how many distinct people."""
-
-_STAGE = re.compile(r"([1-9][0-9]?)\s+of\s+(\S+)", re.ASCII)
-_JOIN = re.compile(r"\s*,\s*then\s+|\s+then\s+|\s*,\s*", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-class TooManyPeople(ValueError):
-    """The merged requirement is larger than a request can hold."""
-
-
-def layers(text: str) -> Layers:
-    """Requirement *text* in layers. Raises `ValueError` with words for the author."""
-    found: list[dict[str, int]] = [{}]
-    at = 0
-    text = text.strip()
-    for joint in [*_JOIN.finditer(text), None]:
-        _add_stage(found[-1], text[at : joint.start() if joint else len(text)])
-        if joint:
-            at = joint.end()
-            if "then" in joint.group():
-                found.append({})
-    if sum(map(len, found)) > MAX_STAGES:
-        raise ValueError(f"a requirement has at most {MAX_STAGES} stages")
-    return tuple(found)
-
-
-def text_of(needs: Layers) -> str:
-    """The requirement text of *needs*; `layers(text_of(n)) == n`."""
-    return " then ".join(", ".join(f"{need} of {group}" for group, need in layer.items()) for layer in needs)
+def requirement_text(text: str) -> str:
+    """Requirement *text* as it is kept. Raises `ValueError` with words for the author."""
+    try:
+        requirement = parse_requirement(text)
+    except InvalidRequirement as error:
+        raise ValueError(
+            f'"{text[:200]}" is not `N of GROUP`, as in "2 of dba then 1 of leads|security": {error.why} '
+            f"(column {error.details['column']})"
+        ) from error
+    if ADMINS in requirement.groups:
+        raise ValueError(
+            "an administrator approves nothing by being one: name a group of reviewers instead of admins"
+        )
+    return str(requirement)
 
 
 def seconds(text: str) -> int:
@@ -78,49 +61,30 @@ def merge(asked: Sequence[Obligations]) -> Obligations:
         approve=merge_requirements(one.approve for one in asked),
         within=min(one.within for one in asked),
         reason_required=any(one.reason_required for one in asked),
-        assurance=max((one.assurance for one in asked), key=_strength),
+        assurance=max((one.assurance for one in asked), key=strength),
+        ticket_required=any(one.ticket_required for one in asked),
+        window=window_text(name for one in asked for name in windows(one.window)),
+        remind=max(one.remind for one in asked),
+        escalate_to=asked[0].escalate_to if _same_escalation(asked) else "",
+        escalate_after=max(one.escalate_after for one in asked) if _same_escalation(asked) else 0,
+        grant=min(one.grant for one in asked),
     )
 
 
+def windows(text: str) -> tuple[str, ...]:
+    """The windows that `Obligations.window` names."""
+    return tuple(text.split(", ")) if text else ()
+
+
+def window_text(names: Iterable[str]) -> str:
+    """`Obligations.window` for *names*, in an order that does not depend on theirs."""
+    return ", ".join(sorted(set(names)))
+
+
+def _same_escalation(asked: Sequence[Obligations]) -> bool:
+    return len({one.escalate_to for one in asked}) == 1 and all(one.escalate_after for one in asked)
+
+
 def merge_requirements(texts: Iterable[str]) -> str:
-    """Requirement texts merged as the module says. The order of the texts does not matter. Raises `TooManyPeople`."""
-    needs = sorted(map(layers, set(texts)), key=lambda n: (-len(n), text_of(n)))
-    if len(needs) == 1:
-        return text_of(needs[0])
-    long = [n for n in needs if len(n) > 1]
-    short = [n[0] for n in needs if len(n) == 1]
-    depth = max([len(n) for n in long], default=1)
-    merged: list[dict[str, int]] = [{} for _ in range(depth)]
-    for one in long:
-        for layer, wanted in zip(merged, one, strict=False):
-            _raise_to(layer, wanted)
-    elsewhere = {
-        group: sum(layer.get(group, 0) for layer in merged[1:]) for layer in merged[1:] for group in layer
-    }
-    for wanted in short:
-        _raise_to(merged[0], {group: need - elsewhere.get(group, 0) for group, need in wanted.items()})
-    if sum(map(len, merged)) > MAX_STAGES:
-        raise TooManyPeople(f"the rules together ask for more than {MAX_STAGES} stages")
-    return text_of(tuple(dict(sorted(layer.items())) for layer in merged))
-
-
-def _raise_to(layer: dict[str, int], wanted: dict[str, int]) -> None:
-    for group, need in wanted.items():
-        if need > layer.get(group, 0):
-            layer[group] = need
-
-
-def _add_stage(layer: dict[str, int], text: str) -> None:
-    match = _STAGE.fullmatch(text)
-    if match is None:
-        raise ValueError(f'"{text}" is not `N of GROUP`, as in "2 of dba then 1 of security"')
-    need, group = int(match[1]), match[2]
-    if group in ("of", "then") or not is_name(group):
-        raise ValueError(f"\"{group}\" can't be a group's name")
-    if group in layer:
-        raise ValueError(f"{group} is named twice in one step")
-    layer[group] = need
-
-
-def _strength(assurance: str) -> int:
-    return ASSURANCES.index(assurance) if assurance in ASSURANCES else len(ASSURANCES)
+    """Requirement texts merged; their order does not matter. Raises `TooManyPeople`."""
+    return str(strictest(map(parse_requirement, texts)))

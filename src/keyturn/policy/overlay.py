@@ -34,7 +34,7 @@ def tighten(policy: Policy, extra_files: Mapping[str, bytes]) -> Policy:
         return policy
     problems = _check(extra_files)
     rules, wrong = parse_rules(
-        extra_files, FOLDER, policy.default, policy.labels, overlay=True, taken=policy.rules
+        extra_files, FOLDER, policy.requirements, policy.labels, overlay=True, taken=policy.rules
     )
     problems += wrong
     if len(rules) > MAX_OVERLAY_RULES:
@@ -44,13 +44,14 @@ def tighten(policy: Policy, extra_files: Mapping[str, bytes]) -> Policy:
     return Policy(
         name=policy.name,
         mode=policy.mode,
-        default=policy.default,
+        requirements=policy.requirements,
         labels=policy.labels,
         rules=(*policy.rules, *rules),
         files={**policy.files, **extra_files},
         digest=canonical.digest({"policy": policy.digest, "workspace": digest(extra_files)}),
         programs=policy.programs,
         profiles=policy.profiles,
+        drift=policy.drift,
     )
 
 

@@ -12,10 +12,12 @@ import cedarpy
 import msgspec
 from msgspec import Struct
 
-from keyturn.policy import obligations, vocabulary
+from keyturn.policy import standing, vocabulary
+from keyturn.policy.asking import ASKS, ask
 from keyturn.policy.cedar_text import Chunk, Source, Token, chunks
 from keyturn.policy.decision import Obligations, Verdict
 from keyturn.policy.problems import Problem, nearest
+from keyturn.policy.requirements.model import Requirements
 from keyturn.policy.vocabulary import Words
 
 MAX_RULES = 20_000
@@ -28,6 +30,7 @@ class Rule(Struct, frozen=True):
     """One rule. `body` is its Cedar JSON form; `asks` is set where it holds; `overlay` where a workspace added it.
 
     `kinds` are the action kinds it can match; `programs` those it is limited to, None for any.
+    `until` (milliseconds since 1970) is when it ends, `lifts` the holding rules that it is an exception of (`standing`).
     """
 
     id: str
@@ -41,6 +44,8 @@ class Rule(Struct, frozen=True):
     programs: frozenset[str] | None = None
     asks: Obligations | None = None
     overlay: bool = False
+    until: int | None = None
+    lifts: tuple[str, ...] = ()
 
 
 @cache
@@ -56,7 +61,7 @@ def schema_text() -> str:
 
 
 def rules_of(
-    source: Source, default: Obligations, words: Words, *, overlay: bool = False
+    source: Source, requirements: Requirements, words: Words, *, overlay: bool = False
 ) -> tuple[list[Rule], list[Problem]]:
     """The rules of one file, strictly validated; with any problem, the rules found are not to be used."""
     found, problems = chunks(source)
@@ -66,7 +71,7 @@ def rules_of(
         if problem is not None or body is None:
             problems += [problem] if problem else []
             continue
-        rule, wrong = _rule(chunk, body, default, overlay)
+        rule, wrong = _rule(chunk, body, requirements, overlay)
         problems += wrong
         problems += _wrong_words(chunk, body, words)
         if rule is not None:
@@ -96,14 +101,14 @@ def _parse(chunk: Chunk) -> tuple[dict[str, Any] | None, Problem | None]:
 
 
 def _rule(
-    chunk: Chunk, body: dict[str, Any], default: Obligations, overlay: bool
+    chunk: Chunk, body: dict[str, Any], requirements: Requirements, overlay: bool
 ) -> tuple[Rule | None, list[Problem]]:
     notes: dict[str, str | None] = body.get("annotations", {})
     problems = list(_wrong_annotations(chunk, notes))
     holds = "hold" in notes
     asks = None
     if holds:
-        asks, wrong = _asks(chunk, notes, default)
+        asks, wrong = _asks(chunk, notes, requirements)
         problems += wrong
     if body["effect"] == "forbid":
         verdict: Verdict = "refuse"
@@ -112,6 +117,8 @@ def _rule(
     if overlay and verdict == "run":
         message = "a workspace's own rules may only tighten: this permit would let actions run"
         problems.append(_at(chunk, chunk.head, message, "write `forbid`, or add @hold"))
+    until, lifts, wrong = _standing(chunk, notes, verdict)
+    problems += wrong
     if problems:
         return None, problems
     rule = Rule(
@@ -126,8 +133,37 @@ def _rule(
         programs=_programs(body),
         asks=asks,
         overlay=overlay,
+        until=until,
+        lifts=lifts,
     )
     return rule, []
+
+
+def _standing(
+    chunk: Chunk, notes: dict[str, str | None], verdict: Verdict
+) -> tuple[int | None, tuple[str, ...], list[Problem]]:
+    """When the rule ends, what it lifts, and what is wrong with either."""
+    until: int | None = None
+    lifts: tuple[str, ...] = ()
+    problems: list[Problem] = []
+    for name in ("until", "lifts"):
+        token = chunk.annotation(name)
+        if token is None or name not in notes:
+            continue
+        if verdict != "run":
+            message = (
+                f"@{name} stands on rules that let run: ending or lifting must never let more run by itself"
+            )
+            problems.append(_at(chunk, token, message))
+            continue
+        try:
+            if name == "until":
+                until = standing.last_moment(notes[name] or "")
+            else:
+                lifts = standing.lifted_names(notes[name] or "")
+        except ValueError as error:
+            problems.append(_at(chunk, token, str(error)))
+    return until, lifts, problems
 
 
 def _wrong_annotations(chunk: Chunk, notes: dict[str, str | None]) -> Iterator[Problem]:
@@ -146,7 +182,7 @@ def _wrong_annotations(chunk: Chunk, notes: dict[str, str | None]) -> Iterator[P
     if not (notes.get("because") or "").strip():
         token = chunk.annotation("because") or chunk.head
         yield _at(chunk, token, "the rule does not say why", 'add words for people: @because("…")')
-    asking = [name for name in ("approve", "within", "reason", "assurance") if name in notes]
+    asking = [name for name in ASKS if name in notes]
     hold = chunk.annotation("hold")
     if hold is not None and chunk.head.text == "forbid":
         yield _at(chunk, hold, "a forbid refuses; it can't hold", "write `permit` to hold")
@@ -158,41 +194,21 @@ def _wrong_annotations(chunk: Chunk, notes: dict[str, str | None]) -> Iterator[P
 
 
 def _asks(
-    chunk: Chunk, notes: dict[str, str | None], default: Obligations
+    chunk: Chunk, notes: dict[str, str | None], requirements: Requirements
 ) -> tuple[Obligations, list[Problem]]:
     problems: list[Problem] = []
-
-    def wrong(name: str, message: str) -> None:
-        token = chunk.annotation(name) or chunk.head
-        value = next((t for t in chunk.tokens if t.start > token.end and t.kind == "string"), token)
-        problems.append(_at(chunk, value, message))
-
-    approve, within, reason, assurance = (
-        default.approve,
-        default.within,
-        default.reason_required,
-        default.assurance,
-    )
-    if "approve" in notes:
-        approve = notes["approve"] or ""
+    asked = requirements.default
+    for name in ASKS:
+        if name not in notes:
+            continue
         try:
-            approve = obligations.text_of(obligations.layers(approve))
+            asked = ask(asked, name, notes[name] or "", requirements.names)
         except ValueError as error:
-            wrong("approve", str(error))
-    if "within" in notes:
-        try:
-            within = obligations.seconds(notes["within"] or "")
-        except ValueError as error:
-            wrong("within", str(error))
-    if "reason" in notes:
-        reason = notes["reason"] == "required"
-        if notes["reason"] not in ("required", "optional"):
-            wrong("reason", '@reason is "required" or "optional"')
-    if "assurance" in notes:
-        assurance = notes["assurance"] or ""
-        if assurance not in obligations.ASSURANCES:
-            wrong("assurance", f"@assurance is one of {', '.join(obligations.ASSURANCES)}")
-    return Obligations(approve, within, reason, assurance), problems
+            token = chunk.annotation(name) or chunk.head
+            value = next((t for t in chunk.tokens if t.start > token.end and t.kind == "string"), token)
+            words = str(error)
+            problems.append(_at(chunk, value, f"@{words}" if words.startswith(f"{name} is ") else words))
+    return asked, problems
 
 
 def _wrong_words(chunk: Chunk, body: dict[str, Any], words: Words) -> Iterator[Problem]:

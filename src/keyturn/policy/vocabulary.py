@@ -15,12 +15,16 @@ from typing import Any, get_args
 import msgspec
 
 from keyturn.actions import Assurance, FileEdit, Kind, Verb
+from keyturn.policy.decision import Definition
 from keyturn.resources import ZONES
 
 VERBS: tuple[str, ...] = get_args(Verb)
 KINDS: tuple[str, ...] = get_args(Kind)
-ANNOTATIONS = ("id", "because", "hold", "approve", "within", "reason", "assurance")
-"""`@id` and `@because` on every rule; the others say what a hold asks for."""
+ANNOTATIONS = (
+    "id", "because", "until", "lifts", "hold", "approve", "within", "reason", "assurance", "ticket", "window", "remind", "escalate",
+    "grant",
+)  # fmt: skip
+"""`@id` and `@because` on every rule; `@until` and `@lifts` on rules that let run (`standing`); the others say what a hold asks for."""
 
 READER_LABELS = ("secret", "private-key", "production", "sensitive")
 """Labels rules may name although a policy's resources.toml gives them to nothing (yet)."""
@@ -31,6 +35,7 @@ MISSING = ("definition", "human", "instruction", "reasoning")
 CONTEXT = (
     "program", "subcommand", "argv", "words", "options", "effects", "labelled", "verbs", "zones", "labels",
     "paths", "hosts", "sweeping", "complete", "whole", "human", "human_known", "groups", "missing", "assurance", "target",
+    "definition", "over", "broken", "first", "findings", "secrets", "overdue",
 )  # fmt: skip
 CONTEXT_OF_KIND: dict[str, tuple[str, ...]] = {
     "shell": (),
@@ -70,6 +75,8 @@ class Words:
             "labels": known,
             "missing": MISSING,
             "assurance": get_args(Assurance),
+            "definition": get_args(Definition),
+            "first": tuple(f"{verb}:{zone}" for verb in VERBS for zone in ZONES),
             "operation": operations(),
             "method": METHODS,
         }

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 
 import msgspec
 
 from keyturn.actions import Content, Reading
 from keyturn.readers.shell.parser import TRANSIENT
+from keyturn.recent import Recent
 from keyturn.resources import Surroundings
 
 MAX_READINGS = 4_096
@@ -26,7 +25,7 @@ def _texts(around: Surroundings) -> int:
 
 
 class ReadingCache:
-    """A bounded map from (content, surroundings) to reading; the least recently used goes first. Thread-safe.
+    """A bounded map from (content, surroundings) to reading; what was not asked for lately goes first. Thread-safe.
 
     Keys are the exact bytes of the content, not a digest, so that nothing rests on a hash.
     """
@@ -35,9 +34,7 @@ class ReadingCache:
         self, read: Callable[[Content, Surroundings], Reading], capacity: int = MAX_READINGS
     ) -> None:
         self._read = read
-        self._capacity = capacity
-        self._kept: OrderedDict[tuple[bytes, Surroundings], Reading] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept: Recent[tuple[bytes, Surroundings], Reading] = Recent(max(1, capacity // 2))
 
     def read(self, content: Content, around: Surroundings) -> Reading:
         """The reading of *content* in *around*, from memory if it was asked before."""
@@ -47,18 +44,12 @@ class ReadingCache:
             return self._read(content, around)
         if len(key[0]) + _texts(around) > MAX_KEY_BYTES:
             return self._read(content, around)
-        with self._lock:
-            known = self._kept.get(key)
-            if known is not None:
-                self._kept.move_to_end(key)
-                return known
+        known = self._kept.get(key)
+        if known is not None:
+            return known
         reading = self._read(content, around)
-        if any(unread.why.startswith(TRANSIENT) for unread in reading.unread):
-            return reading
-        with self._lock:
-            self._kept[key] = reading
-            while len(self._kept) > self._capacity:
-                self._kept.popitem(last=False)
+        if not any(unread.why.startswith(TRANSIENT) for unread in reading.unread):
+            self._kept.keep(key, reading)
         return reading
 
     def known(self, content: Content, around: Surroundings) -> Reading | None:
@@ -67,11 +58,7 @@ class ReadingCache:
             key = (_ENCODER.encode(content), around)
         except (TypeError, ValueError, OverflowError, RecursionError, UnicodeError):
             return None
-        with self._lock:
-            reading = self._kept.get(key)
-            if reading is not None:
-                self._kept.move_to_end(key)
-            return reading
+        return self._kept.get(key)
 
     def __len__(self) -> int:
         return len(self._kept)

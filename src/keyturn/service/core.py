@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +15,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct, to_builtins
 
 from keyturn import canonical
+from keyturn.approvals.proof import IdpProof, Verified
+from keyturn.approvals.proof_errors import ProofRefused
 from keyturn.errors import KeyturnError
-from keyturn.identity import Person, Roster
+from keyturn.identity import Roster
 from keyturn.ledger import Ledger
-from keyturn.ledger.entries import Prepared
+from keyturn.ledger.entries import Prepared, Rows
 from keyturn.policy import Policy
+from keyturn.policy.decision import Facts
+from keyturn.recent import Recent
+from keyturn.service.conditions.sources import Sources
 from keyturn.service.ids import NewId, new_id
+from keyturn.service.looks import Looks
+from keyturn.service.redacting import Redaction, Remembered
+from keyturn.service.roster import Rosters
+from keyturn.service.roster import person_of as person_of
 from keyturn.service.settings import Settings
 from keyturn.service.watches import Watches
 from keyturn.service.workspaces import Workspaces
@@ -57,13 +68,34 @@ class Core:
         self.waiters: dict[str, asyncio.Event] = {}
         self.deadlines = asyncio.Event()
         self.recordings: Path | None = None
+        self.port: int | None = None
+        self.attestation_roots: tuple[bytes, ...] = ()
+        self.check_idp: Callable[[bytes, IdpProof, str, Rows], Verified | ProofRefused] | None = None
+        self.sources = Sources(None)
+        self.practised: tuple[int, Any] | None = None
+        self.practice_wanted = False
+        self.controls: tuple[str, Any] | None = None
+        self.tests_running = False
+        self.tests_trouble = ""
+        self.schedules = asyncio.Event()
+        self.frozen: tuple[str, ...] = ()
+        self.failing_schedules: dict[str, Any] = {}
         self.observe: Callable[[str, float], None] | None = None
+        self.looks = Looks()
         self.watches = Watches()
         ledger.tell_first(self.watches.landed)
         self._policy: Policy | None = None
+        self.true_readings = Remembered()
+        self.redact_with(_own_key(permit_key))
         self.workspaces = Workspaces()
         self._prepared: dict[int, tuple[Struct, Prepared]] = {}
-        self._roster: Roster | None = None
+        self.facts_of_agents: Recent[tuple[Any, ...], tuple[int, Roster, Facts]] = Recent()
+        self.rosters = Rosters(ledger)
+
+    def redact_with(self, key: bytes) -> None:
+        """Take secrets out under *key*, before anything is recorded."""
+        self.redaction = Redaction(key)
+        self.ledger.capture_with(self.redaction.drafted)
 
     def now(self) -> int:
         """Milliseconds since 1970."""
@@ -77,6 +109,12 @@ class Core:
     def origin(self) -> str:
         """The log's origin, as its checkpoints name it."""
         return str((self.ledger.row("log", "log") or {}).get("origin", ""))
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Origins of our own pages, where people's passkeys may be used: those of `hosts`, and this machine's own name."""
+        named = tuple(f"https://{host.lower()}" for host in self.settings.hosts)
+        return named if self.port is None else (*named, f"http://localhost:{self.port}")
 
     @property
     def policy(self) -> Policy:
@@ -98,15 +136,12 @@ class Core:
 
     @property
     def roster(self) -> Roster:
-        """Everybody, as of now."""
-        if self._roster is None:
-            rows = self.ledger.rows("person", newest_first=False, limit=100_000)
-            self._roster = Roster({row["id"]: person_of(row) for row in rows})
-        return self._roster
+        """Everybody, as of now, and who stands in for whom at this moment."""
+        return self.rosters.at(self.now())
 
     def people_changed(self) -> None:
         """Forget the cached roster; what was decided with it is stale, too."""
-        self._roster = None
+        self.rosters.forget()
         self.watches.everybody()
 
     def prepared(self, value: Struct) -> Prepared:
@@ -115,7 +150,8 @@ class Core:
         if known is None or known[0] is not value:
             if len(self._prepared) >= PREPARED:
                 self._prepared.clear()
-            known = self._prepared[id(value)] = (value, Prepared(canonical.dumps(to_builtins(value))))
+            data = canonical.dumps(to_builtins(value))
+            known = self._prepared[id(value)] = (value, Prepared(data, msgspec.json.decode(data)))
         return known[1]
 
     def bytes_of(self, digest: str) -> bytes:
@@ -132,22 +168,14 @@ class Core:
         return value
 
 
+def _own_key(permit_key: Ed25519PrivateKey) -> bytes:
+    """A redaction key for a core that was given none: as secret as the key it comes of."""
+    return hmac.new(permit_key.private_bytes_raw(), b"keyturn/redaction/v1", hashlib.sha256).digest()
+
+
 class BlobMissing(KeyturnError):
     """Content that an entry names is not in the blob store."""
 
     code = "ledger.blob_missing"
     status = 410
     next_step = "`keyturn ledger verify` says whether it was erased on the record or lost."
-
-
-def person_of(row: dict[str, Any]) -> Person:
-    """A person out of its projection row."""
-    return Person(
-        id=row["id"],
-        name=row.get("name", ""),
-        groups=tuple(row.get("groups", ())),
-        roles=tuple(row.get("roles", ())),
-        os_uids=tuple(row.get("os_uids", ())),
-        accounts=tuple(row.get("accounts", ())),
-        removed=bool(row.get("removed", False)),
-    )

@@ -12,7 +12,7 @@ class Unauthenticated(KeyturnError):
     status = 401
     exit_code = ExitCode.USAGE
     not_done = "Nothing was changed and nothing ran."
-    next_step = "Send a person's or gate's token, or open a link from `keyturn login`."
+    next_step = "Send a person's token or a gate's credential, or open a link from `keyturn login`."
 
 
 class Forbidden(KeyturnError):
@@ -23,6 +23,36 @@ class Forbidden(KeyturnError):
     exit_code = ExitCode.REFUSED
     not_done = "Nothing was changed and nothing ran."
     next_step = "Ask somebody who may; `keyturn person list` shows who is in which group."
+
+
+class InTheClear(KeyturnError):
+    """A secret came from another machine without TLS."""
+
+    code = "auth.in_the_clear"
+    status = 403
+    exit_code = ExitCode.REFUSED
+    not_done = "Nothing was changed and nothing ran."
+    next_step = "Replace the token, and go through the reverse proxy with TLS; the setting `proxies` names it when it is elsewhere."
+
+
+class FromAgent(KeyturnError):
+    """A person's token or web session was used from inside an agent's session."""
+
+    code = "auth.from_agent"
+    status = 403
+    exit_code = ExitCode.REFUSED
+    not_done = "Nothing was changed and nothing ran; it was recorded as a finding."
+    next_step = "Do not retry. People decide outside of agents' sessions; replace the token with `keyturn person token`."
+
+
+class ReadsOnly(KeyturnError):
+    """An auditor tried to change something."""
+
+    code = "auth.reads_only"
+    status = 403
+    exit_code = ExitCode.REFUSED
+    not_done = "Nothing was changed, nothing was decided and nothing ran."
+    next_step = "Ask somebody who is no auditor."
 
 
 class UnknownRequest(KeyturnError):
@@ -100,6 +130,56 @@ class NotClaimable(KeyturnError):
     next_step = "`keyturn show` tells the request's state."
 
 
+class UnknownGrant(KeyturnError):
+    """No grant has that id."""
+
+    code = "grant.unknown"
+    status = 404
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was changed."
+    next_step = "`keyturn grant list --all` lists them."
+
+
+class GrantEnded(KeyturnError):
+    """The grant was revoked before."""
+
+    code = "grant.ended"
+    status = 409
+    exit_code = ExitCode.REFUSED
+    not_done = "Nothing was changed; the first revocation stands."
+    next_step = "`keyturn grant list --all` says when and why."
+
+
+class GrantUnexplained(KeyturnError):
+    """A revocation without a reason."""
+
+    code = "grant.unexplained"
+    status = 422
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was revoked."
+    next_step = "Say why: the reason is recorded, and the agent is told."
+
+
+class UnknownBreakGlass(KeyturnError):
+    """Nobody broke the glass under that id."""
+
+    code = "breakglass.unknown"
+    status = 404
+    exit_code = ExitCode.USAGE
+    not_done = "Nothing was changed."
+    next_step = "`keyturn breakglass list --all` lists them."
+
+
+class ReviewUnexplained(KeyturnError):
+    """A review without words."""
+
+    code = "breakglass.unexplained"
+    status = 422
+    exit_code = ExitCode.USAGE
+    not_done = "No review was recorded; it still has to be reviewed."
+    next_step = "Say what you looked at and what you found."
+
+
 class PersonExists(KeyturnError):
     """That person's id is taken."""
 
@@ -147,3 +227,13 @@ class PolicyUnchanged(KeyturnError):
     exit_code = ExitCode.USAGE
     not_done = "Nothing was proposed."
     next_step = "Change something, or leave it."
+
+
+class ChainTooLong(KeyturnError):
+    """So many sessions started each other that who stands behind the action can't be told."""
+
+    code = "session.chain_too_long"
+    status = 403
+    exit_code = ExitCode.REFUSED
+    not_done = "Nothing ran."
+    next_step = "Let a person start a session for this."

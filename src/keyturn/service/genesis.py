@@ -1,7 +1,7 @@
 """The beginning of a home: keys, the first entry, the first person, the first policy.
 
-These three entries have nobody to approve them: there is nobody yet. They are marked `genesis`, and an auditor
-finds them at the indices 0 to 2.
+These entries have nobody to approve them: there is nobody yet. They are marked `genesis`, and an auditor
+finds them at the indices 0 to 2, or to 3 where the first person brought a key.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from keyturn.identity import tokens
 from keyturn.ledger import Ledger
 from keyturn.ledger.entries import Draft
 from keyturn.policy import Policy
+from keyturn.randomness import fresh
 
 FORMAT = 1
 """Version of the entry format."""
@@ -97,6 +98,19 @@ def read_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
+def redaction_key(home: Home) -> bytes:
+    """The home's redaction key: 32 random bytes, made when they are not there. Raises `HomeUnwritable`, `HomeMissing`."""
+    if not home.redaction_key.exists():
+        write_private(home.redaction_key, fresh(32).hex().encode() + b"\n")
+    try:
+        key = bytes.fromhex(home.redaction_key.read_text("ascii").strip())
+    except (OSError, ValueError) as error:
+        raise HomeMissing(f"{home.redaction_key} can't be read as a key.") from error
+    if len(key) != 32:
+        raise HomeMissing(f"{home.redaction_key} is not a key of 32 bytes.")
+    return key
+
+
 def public_hex(key: Ed25519PrivateKey) -> str:
     """The raw public key as hexadecimal text."""
     return key.public_key().public_bytes_raw().hex()
@@ -110,8 +124,9 @@ def first_entries(
     permit_key: Ed25519PrivateKey,
     person: Mapping[str, Any],
     policy_files: Mapping[str, bytes],
+    key: Mapping[str, Any] | None = None,
 ) -> str:
-    """Write the first entries in one commit; gives the first person's token."""
+    """Write the first entries in one commit; gives the first person's token. *key*: fields of their `key.enrolled`, if they have one."""
     token = tokens.new_token("ktp")
     opened = {
         "format": FORMAT,
@@ -125,6 +140,7 @@ def first_entries(
             Draft("log.opened", opened, once="log.opened"),
             Draft("person.enrolled", first, once=f"person.enrolled:{person['id']}"),
             published(Policy.parse(policy_files), policy_files, by="genesis", request=None),
+            *([Draft("key.enrolled", dict(key), once=f"key.enrolled:{key['id']}")] if key else []),
         ]
     )
     return token
@@ -140,5 +156,6 @@ def published(policy: Policy, files: Mapping[str, bytes], *, by: str, request: s
         "by": by,
         "request": request,
         "genesis": by == "genesis",
+        "oncall": sorted(policy.requirements.oncall),
     }
     return Draft("policy.published", fields, blobs=blobs)

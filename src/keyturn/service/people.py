@@ -8,11 +8,10 @@ from typing import Any
 from keyturn.errors import Malformed
 from keyturn.identity import Person, tokens
 from keyturn.identity.names import check_group, check_person_id
+from keyturn.identity.people import ROLES
 from keyturn.ledger.entries import Draft, Rows
 from keyturn.service.core import Core, person_of
-from keyturn.service.errors import Forbidden, PersonExists, PersonUnknown
-
-ROLES = ("member", "author", "auditor", "admin")
+from keyturn.service.errors import Forbidden, PersonExists, PersonUnknown, ReadsOnly
 
 
 async def enrol(
@@ -27,7 +26,7 @@ async def enrol(
 ) -> str:
     """Enrol a person; gives their token, which is stored only as a hash. Raises `PersonExists`."""
     check_person_id(person)
-    _check({"groups": groups, "roles": roles, "os_uids": os_uids})
+    check_fields({"groups": groups, "roles": roles, "os_uids": os_uids})
     token = tokens.new_token("ktp")
 
     def plan(rows: Rows) -> Sequence[Draft]:
@@ -54,12 +53,12 @@ async def change(core: Core, person: str, changes: dict[str, Any], *, by: str) -
     """Change groups, roles, os_uids or name. Nobody changes their own groups or roles."""
     if by == person:
         raise Forbidden("You can't change your own groups or roles.")
-    _check(changes)
+    check_fields(changes)
 
     def plan(rows: Rows) -> Sequence[Draft]:
         row = _required(rows, person)
         if "admin" in row["roles"] and "admin" not in changes.get("roles", row["roles"]):
-            _keep_an_admin(core, person)
+            keep_an_admin(core, person)
         return [Draft("person.changed", {"id": person, **changes, "by": by})]
 
     await core.ledger.append(plan)
@@ -84,14 +83,14 @@ async def remove(core: Core, person: str, *, by: str) -> None:
 
     def plan(rows: Rows) -> Sequence[Draft]:
         if "admin" in _required(rows, person)["roles"]:
-            _keep_an_admin(core, person)
+            keep_an_admin(core, person)
         return [Draft("person.removed", {"id": person, "by": by})]
 
     await core.ledger.append(plan)
     core.people_changed()
 
 
-def _check(given: Mapping[str, Any]) -> None:
+def check_fields(given: Mapping[str, Any]) -> None:
     """Groups and roles are words that are known or could be; account numbers are those of an operating system."""
     for group in given.get("groups", ()):
         check_group(group)
@@ -102,11 +101,16 @@ def _check(given: Mapping[str, Any]) -> None:
         raise Malformed("An operating-system account is a number from 0 to 4294967295.")
 
 
-def _keep_an_admin(core: Core, person: str) -> None:
+def keep_an_admin(core: Core, person: str) -> None:
     """Without an administrator nobody could ever be enrolled again."""
-    others = (p for p in core.roster.people.values() if p.id != person and not p.removed)
-    if not any("admin" in other.roles for other in others):
+    if last_administrator(core, person):
         raise Forbidden(f"{person} is the last administrator: make somebody else one first.")
+
+
+def last_administrator(core: Core, person: str) -> bool:
+    """Whether nobody but *person* is an administrator."""
+    others = (p for p in core.roster.people.values() if p.id != person and not p.removed)
+    return not any("admin" in other.roles for other in others)
 
 
 def _required(rows: Rows, person: str) -> dict[str, Any]:
@@ -116,10 +120,27 @@ def _required(rows: Rows, person: str) -> dict[str, Any]:
     return row
 
 
+def require_writer(person: Person) -> None:
+    """Raises `ReadsOnly` for an auditor, whatever other roles they have."""
+    if person.reads_only:
+        raise ReadsOnly(f"{person.id} is an auditor, and auditors read only.")
+
+
 def by_token(core: Core, token: str) -> Person | None:
     """Whose token that is."""
     row = core.ledger.row("token", tokens.hash_token(token))
     return core.roster.get(row["person"]) if row else None
+
+
+def open_session(core: Core, person: str, key: str, how: Mapping[str, Any]) -> Draft:
+    """The entry that opens a web session of *person* with *key*; *how* says what it rests on."""
+    fields = {
+        "person": person,
+        "cookie": tokens.hash_token(tokens.cookie_of(key)),
+        "expires": core.now() + core.settings.login_seconds * 1000,
+        **how,
+    }
+    return Draft("login.opened", fields)
 
 
 class Logins:
@@ -150,12 +171,7 @@ class Logins:
         if self._core.roster.get(login.person) is None:
             raise tokens.LoginRefused("removed")
         key = tokens.new_token("kts")
-        fields = {
-            "person": login.person,
-            "cookie": tokens.hash_token(tokens.cookie_of(key)),
-            "expires": self._core.now() + self._core.settings.login_seconds * 1000,
-        }
-        await self._core.ledger.append([Draft("login.opened", fields)])
+        await self._core.ledger.append([open_session(self._core, login.person, key, {"how": "link"})])
         return key
 
     def person(self, cookie: str) -> Person | None:
@@ -166,6 +182,9 @@ class Logins:
         # Who replaces a token because somebody else has it must be rid of the sessions opened with it, too.
         owner = self._core.ledger.row("person", row["person"]) or {}
         if row["entry"] < owner.get("token_entry", 0):
+            return None
+        # An account that was unlinked opens nothing any more, what it opened before included.
+        if row.get("account") and row["account"] not in owner.get("accounts", ()):
             return None
         return self._core.roster.get(row["person"])
 
@@ -187,5 +206,6 @@ def public(row: dict[str, Any]) -> dict[str, Any]:
         "groups": list(person.groups),
         "roles": list(person.roles),
         "os_uids": list(person.os_uids),
+        "accounts": list(person.accounts),
         "removed": person.removed,
     }

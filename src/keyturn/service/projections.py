@@ -1,8 +1,10 @@
 """How entries become the tables that pages, API and use cases read (promise 7).
 
 `fold` is pure: replaying the log gives the same rows, byte for byte. Every row is replaced as a whole.
-Row kinds: `session`, `session-key`, `action`, `request`, `waiting`, `deadline`, `seen`, `person`, `token`, `login`, `policy`,
-`gate`, `gate-token`, `log`.
+Row kinds: `session`, `session-key`, `action`, `request`, `waiting`, `deadline`, `due`, `queue`, `alike`, `review`, `drill`, `rules-review`,
+`seen`, `habit`, `person`, `token`, `login`, `policy`, `key`, `person-keys`, `gate`, `gate-token`, `log`,
+`login-account`, `provider`, `provider-keys`, `stranger`, and those of `artefact_rows`, `coverage_rows`, `credential_rows`,
+`configuration_rows`, `control_rows`, `definition_rows`, `exporting_rows`, `finding_rows`, `limit_rows`, `order_rows` and `ratchet_rows`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,35 @@ from typing import Any
 
 from keyturn import canonical
 from keyturn.ledger.entries import Entry, Put, Rows
+from keyturn.service import (
+    artefact_rows,
+    behaviour_rows,
+    comments,
+    configuration_rows,
+    control_rows,
+    coverage_rows,
+    credential_rows,
+    definition_rows,
+    exporting_rows,
+    finding_rows,
+    glass_rows,
+    granted,
+    key_rows,
+    limit_rows,
+    notice_rows,
+    order_rows,
+    person_rows,
+    plan_rows,
+    queueing,
+    ratchet_rows,
+    reviewing,
+    risks,
+    scim_rows,
+    sealed,
+)
+from keyturn.service.conditions import due, oncall_rows
+from keyturn.service.granted import waiting_key
+from keyturn.service.roster import CHANGES
 
 Body = dict[str, Any]
 
@@ -20,11 +51,48 @@ def fold(entry: Entry, rows: Rows) -> Iterable[Put]:
     """The rows that *entry* changes."""
     handler = _HANDLERS.get(entry.type)
     puts = list(handler(entry, rows)) if handler else []
+    if entry.type in _OF_ROSTER:
+        kind, field = _OF_ROSTER[entry.type]
+        puts.append(_roster(entry, rows, [(kind, entry.fields[field])]))
+    elif entry.type == "policy.published":
+        groups = [(put.kind, put.key) for put in puts if put.kind == "oncall"]
+        puts += [_roster(entry, rows, groups)] if groups else []
     if entry.session and entry.type in ("request.opened", "request.ended"):
         session = rows.row("session", entry.session)
         if session is not None:
             puts.append(_session({**session, "waiting": _waiting_after(session, entry)}))
     return puts
+
+
+_OF_ROSTER = {
+    "person.enrolled": ("person", "id"),
+    "person.changed": ("person", "id"),
+    "person.removed": ("person", "id"),
+    "person.restored": ("person", "id"),
+    "delegation.opened": ("delegation", "id"),
+    "delegation.ended": ("delegation", "delegation"),
+    "oncall.changed": ("oncall", "group"),
+}
+"""Entries that change who may decide: the kind of row, and the field with its key."""
+
+
+def _roster(entry: Entry, rows: Rows, moved: list[tuple[str, str]]) -> Put:
+    """The row that says what changed last about people, so that what is remembered of them is known to be old."""
+    known = rows.row("roster", "roster") or {"changed": []}
+    changed = [*known["changed"], *([entry.index, kind, key] for kind, key in moved)]
+    return Put("roster", "roster", {"entry": entry.index, "changed": changed[-CHANGES:]})
+
+
+def _delegation_opened(entry: Entry, rows: Rows) -> Iterable[Put]:
+    f = entry.fields
+    yield Put("delegation", f["id"], {**f, "opened": entry.time, "entry": entry.index}, "open", f["until"])
+
+
+def _delegation_ended(entry: Entry, rows: Rows) -> Iterable[Put]:
+    row = rows.row("delegation", entry.fields["delegation"])
+    if row is not None:
+        body = {**row, "ended": entry.time, "ended_by": entry.fields["by"]}
+        yield Put("delegation", row["id"], body, "ended", row["until"])
 
 
 def _waiting_after(session: Body, entry: Entry) -> list[str]:
@@ -44,10 +112,12 @@ def _session_opened(entry: Entry, rows: Rows) -> Iterable[Put]:
     body = {
         "id": entry.session, "agent": f["agent"], "human": f.get("human"), "gate": f["gate"], "cwd": f["cwd"],
         "client_session": f.get("client_session", ""), "definition": f.get("definition"), "parents": f.get("parents", []),
-        "pid": f.get("pid"), "waiting": [],
-        "opened": entry.time, "entry": entry.index,
+        "pid": f.get("pid"), "opener": f.get("opener"), "chain": f.get("chain", []), "waiting": [],
+        "opened": entry.time, "entry": entry.index, "place": f.get("place", ""),
     }  # fmt: skip
     yield _session(body)
+    yield from credential_rows.used(entry, rows)
+    yield from definition_rows.used(entry, rows)
     if body["client_session"]:
         yield Put(
             "session-key", session_key(f["gate"]["name"], body["client_session"]), {"session": entry.session}
@@ -72,6 +142,7 @@ def _session_closed(entry: Entry, rows: Rows) -> Iterable[Put]:
             **({"recording": entry.fields["recording"]} if entry.fields.get("recording") else {}),
         }
     )
+    yield from credential_rows.unused(session, rows)
     if session["client_session"]:
         yield Put("session-key", session_key(session["gate"]["name"], session["client_session"]), None)
 
@@ -89,6 +160,7 @@ def _instructed(entry: Entry, rows: Rows) -> Iterable[Put]:
     session = rows.row("session", entry.session or "")
     if session is not None:
         yield _session({**session, "instruction": entry.fields["instruction"]})
+        yield from order_rows.sign(entry, entry.session, rows, "instruction")
 
 
 def _decided(entry: Entry, rows: Rows) -> Iterable[Put]:
@@ -100,10 +172,17 @@ def _decided(entry: Entry, rows: Rows) -> Iterable[Put]:
             "id": f["id"], "digest": f["digest"], "kind": f["kind"], "session": entry.session, "verdict": f["verdict"],
             "sentence": f["sentence"], "entry": entry.index, "time": entry.time, "call": f.get("call"),
             "permit": f.get("permit"), "request": None, "gate": f["gate"]["name"],
+            **({"sealed": f["sealed"]} if f.get("sealed") else {}),
+            **({"counts": counts} if (counts := limit_rows.counts_in(entry)) else {}),
+            **({"orders": marks} if (marks := order_rows.marks_in(entry)) else {}),
+            **({"reach": reach} if (reach := ratchet_rows.reach_in(entry)) else {}),
         },
         f["verdict"],
         entry.time,
     )  # fmt: skip
+    yield from limit_rows.decided(entry, rows)
+    yield from order_rows.decided(entry, rows)
+    yield from ratchet_rows.decided(entry, rows)
 
 
 def _permit_issued(entry: Entry, rows: Rows) -> Iterable[Put]:
@@ -114,7 +193,15 @@ def _permit_issued(entry: Entry, rows: Rows) -> Iterable[Put]:
         yield Put("waiting", waiting_key(request["session"], request["digest"]), None)
     action = rows.row("action", f["action"])
     if action is not None:
-        yield _action({**action, "permit": f["permit"]})
+        yield _action({**action, "permit": f["permit"], **_issued(action, entry)})
+    yield from limit_rows.permitted(entry, action, rows)
+    yield from order_rows.permitted(entry, action, rows)
+    yield from ratchet_rows.permitted(entry, action, rows)
+
+
+def _issued(action: Body, entry: Entry) -> Body:
+    """When what is counted was let go."""
+    return {"counted": entry.time} if action.get("counts") else {}
 
 
 def _permit_consumed(entry: Entry, rows: Rows) -> Iterable[Put]:
@@ -138,6 +225,8 @@ def _receipt(entry: Entry, rows: Rows) -> Iterable[Put]:
             action["verdict"],
             action["time"],
         )
+        yield from limit_rows.received(entry, action, rows)
+        yield from order_rows.received(entry, action, rows)
 
 
 def _started(entry: Entry, rows: Rows) -> Iterable[Put]:
@@ -145,11 +234,6 @@ def _started(entry: Entry, rows: Rows) -> Iterable[Put]:
     if action is not None:
         began = {"session": entry.session, "gate": entry.fields["gate"], "time": entry.time}
         yield _action({**action, "started": began})
-
-
-def waiting_key(session: str, digest: str) -> str:
-    """Under which a session's request for the same bytes is found while it waits or is approved and unclaimed."""
-    return f"{session}\x1f{digest}"
 
 
 def _request(body: Body) -> Put:
@@ -160,6 +244,7 @@ def _request_opened(entry: Entry, rows: Rows) -> Iterable[Put]:
     f = entry.fields
     seen = (rows.row("seen", seen_key(f)) or {"count": 0})["count"]
     yield Put("seen", seen_key(f), {"count": seen + 1})
+    yield from risks.asked(f, rows)
     yield _request(
         {
             **f, "state": "waiting", "opened": entry.time, "entry": entry.index, "session": entry.session,
@@ -167,6 +252,9 @@ def _request_opened(entry: Entry, rows: Rows) -> Iterable[Put]:
         }
     )  # fmt: skip
     yield Put("deadline", f["id"], {"request": f["id"], "expires": f["expires"]}, "waiting", f["expires"])
+    yield from due.opened(f, entry.time)
+    yield from queueing.joined(f, rows)
+    yield from definition_rows.asked(f, rows)
     if f["subject"] == "action" and entry.session:
         yield Put("waiting", waiting_key(entry.session, f["digest"]), {"request": f["id"]})
         action = rows.row("action", f["action"])
@@ -189,9 +277,15 @@ def _approval(entry: Entry, rows: Rows) -> Iterable[Put]:
     given = {
         "person": f["person"], "choice": f["choice"], "reason": f.get("reason", ""), "time": entry.time,
         "channel": f["channel"], "digest": f["digest"], "display": f["display"], "entry": entry.index,
-        "assurance": f.get("assurance", "click"),
+        "assurance": f.get("assurance", "click"), "grant": f.get("grant", "once"),
+        "key": f.get("key", ""), "nonce": f.get("nonce", ""), "void": "", "on_behalf_of": f.get("on_behalf_of", []),
+        **({"gesture": f["gesture"]} if f.get("gesture") else {}),
     }  # fmt: skip
+    if "ticket" in f:
+        given["ticket"] = f["ticket"]
     yield _request({**request, "approvals": [*request["approvals"], given]})
+    yield from key_rows.signed(entry, rows)
+    yield from reviewing.decided(entry, request)
 
 
 def _request_ended(entry: Entry, rows: Rows) -> Iterable[Put]:
@@ -210,7 +304,12 @@ def _request_ended(entry: Entry, rows: Rows) -> Iterable[Put]:
             "placed": f.get("placed", []),
         }
     )
+    yield from order_rows.ended(entry, request, rows)
     yield Put("deadline", request["id"], None)
+    yield from due.ended(request["id"])
+    yield from key_rows.ended(request, rows)
+    yield from queueing.left(request, rows)
+    yield from risks.ended(request, rows, f["state"])
     if f["state"] != "approved" and request["subject"] == "action" and request.get("session"):
         yield Put("waiting", waiting_key(request["session"], request["digest"]), None)
 
@@ -223,15 +322,16 @@ def _person(entry: Entry, rows: Rows) -> Iterable[Put]:
         yield Put("token", old["token"], None)
     body = {
         **old,
-        **{k: v for k, v in f.items() if k != "by"},
+        **{k: v for k, v in f.items() if k not in ("by", "alone", "request", "mistake")},
         "token": token,
         "since": old.get("since", entry.time),
         "entry": entry.index,
     }
     if old.get("token") != token:
         body["token_entry"] = entry.index
-    removed = entry.type == "person.removed"
+    removed = entry.type == "person.removed" or (entry.type == "person.changed" and old.get("removed", False))
     body["removed"] = removed
+    body |= person_rows.marks(old, body, f, entry.time)
     yield Put("person", f["id"], body, "removed" if removed else "active", body["since"])
     if token:
         yield Put("token", token, None if removed else {"person": f["id"]})
@@ -239,13 +339,32 @@ def _person(entry: Entry, rows: Rows) -> Iterable[Put]:
 
 def _login(entry: Entry, rows: Rows) -> Iterable[Put]:
     f = entry.fields
+    old = rows.row("login", f["cookie"]) or {}
     opened = entry.type == "login.opened"
-    body = (
-        {"person": f["person"], "expires": f["expires"], "opened": entry.time, "entry": entry.index}
-        if opened
-        else None
-    )
+    body: Body | None = None
+    if opened:
+        body = {"person": f["person"], "expires": f["expires"], "opened": entry.time, "entry": entry.index}
+        body |= {k: f[k] for k in ("account", "provider_session") if k in f}
     yield Put("login", f["cookie"], body, "open", entry.time)
+    account = (body or old).get("account")
+    if account:
+        known = rows.row("login-account", account) or {"cookies": {}}
+        cookies = {
+            k: v for k, v in known["cookies"].items() if v["expires"] > entry.time and k != f["cookie"]
+        }
+        if body is not None:
+            cookies[f["cookie"]] = {"expires": f["expires"], "session": f.get("provider_session", "")}
+        yield Put("login-account", account, {"cookies": cookies} if cookies else None)
+
+
+def _stranger(entry: Entry, rows: Rows) -> Iterable[Put]:
+    yield Put("stranger", entry.fields["account"], {**entry.fields, "time": entry.time}, "", entry.time)
+
+
+def _provider_keys(entry: Entry, rows: Rows) -> Iterable[Put]:
+    f = entry.fields
+    yield Put("provider", f["issuer"], {**f, "entry": entry.index, "since": entry.time})
+    yield Put("provider-keys", f["digest"], {**f, "entry": entry.index, "since": entry.time})
 
 
 def _policy(entry: Entry, rows: Rows) -> Iterable[Put]:
@@ -264,6 +383,7 @@ def _policy(entry: Entry, rows: Rows) -> Iterable[Put]:
                     "replaced",
                     previous["at"],
                 )
+        yield from oncall_rows.published(entry, rows)
         yield Put(
             "policy-active", "active", {"digest": f["digest"], "entry": entry.index, "since": entry.time}
         )
@@ -280,6 +400,11 @@ def _gate(entry: Entry, rows: Rows) -> Iterable[Put]:
         yield Put("gate", f["name"], None)
         return
     body = {**old, **f, "seen": entry.time}
+    if entry.type == "gate.enrolled":
+        body["enrolled_entry"] = entry.index  # credentials that were issued before are void
+        if old.get("token") and not f.get("token"):
+            del body["token"]
+            yield Put("gate-token", old["token"], None)
     yield Put("gate", f["name"], body, entry.type.split(".")[1], body["since"])
     if f.get("token"):
         if old.get("token") and old["token"] != f["token"]:
@@ -303,7 +428,16 @@ def _probe(entry: Entry, rows: Rows) -> Iterable[Put]:
         )
 
 
+def _reviewed(entry: Entry, rows: Rows) -> Iterable[Put]:
+    yield Put(
+        "rules-review", "last", {"time": entry.time, "rules": entry.fields["rules"], "entry": entry.index}
+    )
+
+
 _HANDLERS: dict[str, Callable[[Entry, Rows], Iterable[Put]]] = {
+    **granted.HANDLERS,
+    **configuration_rows.HANDLERS,
+    **plan_rows.HANDLERS,
     "log.opened": _log,
     "session.opened": _session_opened,
     "session.instructed": _instructed,
@@ -314,18 +448,45 @@ _HANDLERS: dict[str, Callable[[Entry, Rows], Iterable[Put]]] = {
     "action.receipt": _receipt,
     "request.opened": _request_opened,
     "request.ended": _request_ended,
+    "request.reminded": due.reminded,
+    "request.escalated": due.escalated,
+    "delegation.opened": _delegation_opened,
+    "delegation.ended": _delegation_ended,
     "approval.given": _approval,
+    "drill.decided": sealed.fold,
+    "request.commented": comments.fold,
+    "review.opened": _reviewed,
     "permit.issued": _permit_issued,
     "permit.consumed": _permit_consumed,
+    "oncall.changed": oncall_rows.changed,
     "policy.proposed": _policy,
     "policy.published": _policy,
     "person.enrolled": _person,
     "person.changed": _person,
     "person.removed": _person,
+    "person.restored": _person,
+    "key.enrolled": key_rows.enrolled,
+    "key.revoked": key_rows.revoked,
     "login.opened": _login,
     "login.closed": _login,
+    "login.refused": _stranger,
+    "scim.token": scim_rows.token,
+    "scim.user": scim_rows.user,
+    "scim.group": scim_rows.group,
+    "scim.removed": scim_rows.removed,
+    "provider.keys": _provider_keys,
     "gate.enrolled": _gate,
     "gate.removed": _gate,
     "gate.started": _gate,
     "probe.result": _probe,
+    **notice_rows.HANDLERS,
+    **credential_rows.HANDLERS,
+    **finding_rows.HANDLERS,
+    **definition_rows.HANDLERS,
+    **glass_rows.HANDLERS,
+    **artefact_rows.HANDLERS,
+    **behaviour_rows.HANDLERS,
+    **coverage_rows.HANDLERS,
+    **control_rows.HANDLERS,
+    **exporting_rows.HANDLERS,
 }

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import to_builtins
 
 from keyturn import canonical
 from keyturn.actions import Reading
+from keyturn.drift.kinds import KINDS
 from keyturn.errors import KeyturnError, NotFound
+from keyturn.evidence import catalogue
 from keyturn.identity import Person
 from keyturn.ledger.entries import Draft, Rows
-from keyturn.policy import Policy, run_tests
-from keyturn.policy.decision import Decision, Facts, Obligations
-from keyturn.service import requests
+from keyturn.policy import Policy, PolicyInvalid, run_tests
+from keyturn.policy.decision import Facts
+from keyturn.policy.problems import Problem, nearest
+from keyturn.service.changes import open_change
 from keyturn.service.core import Core
 from keyturn.service.errors import Forbidden, PolicyTestsRed, PolicyUnchanged
 from keyturn.service.genesis import published
@@ -25,7 +28,6 @@ from keyturn.service.model import RequestView
 REVIEWERS = "1 of policy"
 """Who approves a policy: one person of the group `policy` who did not write it."""
 
-WITHIN_SECONDS = 7 * 24 * 3600
 REPLAYED = 1000
 """How many of the newest recorded actions a proposal is replayed over."""
 SHOWN_CHANGES = 50
@@ -33,10 +35,12 @@ SHOWN_CHANGES = 50
 
 
 async def propose(core: Core, files: Mapping[str, bytes], person: Person, note: str) -> RequestView:
-    """Open a request for a policy version. Raises `PolicyTestsRed`, `PolicyUnchanged`, `PolicyInvalid`."""
+    """Open a request for a policy version. Raises `PolicyTestsRed`, `PolicyUnchanged`, `PolicyInvalid` and its kinds."""
     if "author" not in person.roles and "admin" not in person.roles:
         raise Forbidden("Only policy authors propose policies.")
     policy = Policy.parse(files)
+    _require_kinds(policy)
+    await asyncio.to_thread(catalogue.check, files)
     current = core.policy
     if policy.digest == current.digest:
         raise PolicyUnchanged("This is the active policy already.")
@@ -51,7 +55,7 @@ async def propose(core: Core, files: Mapping[str, bytes], person: Person, note: 
         "before": current.digest,
         "mode": policy.mode,
         "mode_before": current.mode,
-        "note": note,
+        "note": core.redaction.text(note),
         "replay": replay,
         "broken_cases": broken_cases(current, files),
     }
@@ -59,18 +63,29 @@ async def propose(core: Core, files: Mapping[str, bytes], person: Person, note: 
     return await _open(core, files, policy, content, person)
 
 
+def _require_kinds(policy: Policy) -> None:
+    """Every kind of finding that it speaks of is one: else a response would wait for ever for what never comes."""
+    problems = [
+        Problem(
+            "drift.toml",
+            0,
+            0,
+            f"[response.{one.name}] answers to {kind!r}, which is no kind of finding",
+            suggestion=nearest(kind, KINDS),
+        )
+        for one in policy.drift.responses.values()
+        for kind in one.kinds
+        if kind not in KINDS
+    ]
+    if problems:
+        raise PolicyInvalid(problems)
+
+
 async def _open(
     core: Core, files: Mapping[str, bytes], policy: Policy, content: dict[str, Any], person: Person
 ) -> RequestView:
-    now = core.now()
     request = core.id("r")
     content["request"] = request
-    digest = canonical.digest({"policy": policy.digest, "before": content["before"]})
-    obligations = Obligations(approve=REVIEWERS, within=WITHIN_SECONDS, reason_required=False)
-    decision = Decision(
-        "hold", content["before"], reasons=("A policy takes effect when somebody else approved it.",)
-    )
-    sentence = _sentence(content)
     blobs = {canonical.digest_bytes(data): data for data in files.values()}
     fields = {
         "digest": policy.digest,
@@ -81,34 +96,18 @@ async def _open(
         "replay": content["replay"],
         "request": request,
     }
-    opened = {
-        "id": request,
-        "subject": "policy",
-        "action": None,
-        "digest": digest,
-        "kind": "policy",
-        "sentence": sentence,
-        "policy": content["before"],
-        "obligations": to_builtins(obligations),
-        "expires": now + WITHIN_SECONDS * 1000,
-        "initiator": person.id,
-        "initiator_uid": None,
-        "owner": None,
-        "authors": [person.id],
-        "gate": {"name": "policy", "assurance": "enforced", "version": ""},
-        "agent": "",
-        "content": content,
-        "cwd": "",
-        "reading": to_builtins(Reading("policy", True, sentence=sentence)),
-        "decision": to_builtins(decision),
-        "attribution": {"human": {"person": person.id, "how": "token"}},
-    }
-
-    def plan(rows: Rows) -> Sequence[Draft]:
-        return [Draft("policy.proposed", fields, blobs=blobs), Draft("request.opened", opened)]
-
-    await core.ledger.append(plan)
-    return requests.view(core, request, person)
+    return await open_change(
+        core,
+        subject="policy",
+        content=content,
+        digest=canonical.digest({"policy": policy.digest, "before": content["before"]}),
+        sentence=_sentence(content),
+        why="A policy takes effect when somebody else approved it.",
+        by=person,
+        approve=REVIEWERS,
+        request=request,
+        drafts=[Draft("policy.proposed", fields, blobs=blobs)],
+    )
 
 
 def _sentence(content: dict[str, Any]) -> str:
@@ -155,7 +154,7 @@ def replay_past(core: Core, policy: Policy) -> dict[str, Any]:
         seen += 1
         reading = msgspec.convert(core.full(entry.fields["reading"]), Reading)
         before = core.full(entry.fields["decision"])
-        after = policy.decide(entry.fields["kind"], reading, _facts(core, entry.fields))
+        after = policy.decide(entry.fields["kind"], reading, facts_of(core, entry.fields))
         if after.verdict != before["verdict"]:
             key = f"{before['verdict']} → {after.verdict}"
             counts[key] = counts.get(key, 0) + 1
@@ -164,10 +163,14 @@ def replay_past(core: Core, policy: Policy) -> dict[str, Any]:
     return {"actions": seen, "changed": sum(counts.values()), "counts": counts, "changes": changes}
 
 
-def _facts(core: Core, fields: dict[str, Any]) -> Facts:
+def facts_of(core: Core, fields: dict[str, Any]) -> Facts:
+    """What policy could know beside the reading when the action of *fields* was decided on."""
     agent = core.full(fields["agent"])
     human = core.full(fields["human"])
     person = core.roster.get(human["person"]) if human else None
+    recorded = core.full(fields.get("facts") or {})
+    known = recorded.get("definition", "unknown")
+    of_drift = {name: tuple(value) for name, value in recorded.items() if isinstance(value, list)}
     return Facts(
         agent=agent["name"],
         client=agent.get("client", ""),
@@ -176,7 +179,9 @@ def _facts(core: Core, fields: dict[str, Any]) -> Facts:
         missing=tuple(core.full(fields["missing"])),
         assurance=fields["gate"]["assurance"],
         target=core.full(fields["action"])["target"],
-        definition_known=fields["definition"] is not None,
+        definition=known,
+        definition_known=known == "approved",
+        **of_drift,
     )
 
 
@@ -194,12 +199,10 @@ def _diff(core: Core, before: str, files: Mapping[str, bytes]) -> str:
     return "".join(lines)
 
 
-def effect(core: Core, request: dict[str, Any]) -> tuple[Draft, ...]:
+def effect(core: Core, rows: Rows, request: dict[str, Any]) -> tuple[Draft, ...]:
     """What is recorded together with the last approval of *request*: the policy takes effect in the same commit."""
-    if request["subject"] != "policy":
-        return ()
     content = core.full(request["content"])
-    proposed = core.ledger.row("policy", content["policy"])
+    proposed = rows.row("policy", content["policy"])
     if proposed is None:
         raise NotFound(f"The proposed policy {content['policy']} is not recorded.")
     files = {path: core.bytes_of(blob) for path, blob in core.full(proposed["files"]).items()}
@@ -207,4 +210,4 @@ def effect(core: Core, request: dict[str, Any]) -> tuple[Draft, ...]:
     return (msgspec.structs.replace(draft, once=f"policy.published:{request['id']}"),)
 
 
-__all__ = ["broken_cases", "effect", "propose", "replay_past"]
+__all__ = ["broken_cases", "effect", "facts_of", "propose", "replay_past"]

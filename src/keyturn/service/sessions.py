@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from keyturn.actions import Agent, Gate, Human, Text
+from keyturn.drift.definition import Definition
 from keyturn.ledger.entries import Draft, Rows
+from keyturn.service import defining, definitions, findings
 from keyturn.service.core import Core
 from keyturn.service.errors import SessionClosed, SessionStopped, StopUnexplained, UnknownSession
-from keyturn.service.model import SessionView
+from keyturn.service.model import Opener, SessionView
 from keyturn.service.projections import session_key
+from keyturn.service.tagging import tags_of
 
 MAX_WHY = 2_000
 """Characters of a stop's reason that are recorded."""
@@ -30,15 +35,21 @@ async def open_session(
     parents: tuple[str, ...],
     definition: str | None,
     pid: int | None,
+    opener: Opener | None = None,
+    chain: tuple[str, ...] = (),
+    described: Definition | None = None,
 ) -> SessionView:
-    """Open a session, or give the open one of that gate with that `client_session`."""
+    """Open a session, or give the open one of that gate with that `client_session` to whoever speaks for it."""
     session = core.id("s")
     found: list[str] = []
+    what = definitions.told(described, definition, core.redaction.text)
+    person = human.person if human else None
 
     def plan(rows: Rows) -> Sequence[Draft]:
         found.clear()  # a plan may be run again, so it starts from nothing each time
         known = rows.row("session-key", session_key(gate.name, client_session)) if client_session else None
-        if known is not None:
+        if known is not None and _stands_behind(core, rows, known["session"], chain):
+            check_opener(rows, known["session"], opener)
             found.append(known["session"])
             return []
         fields: dict[str, Any] = {
@@ -48,20 +59,63 @@ async def open_session(
             "cwd": cwd,
             "client_session": client_session,
             "parents": list(parents),
-            "definition": definition,
+            "definition": what.digest if what else None,
+            **({"place": what.place} if what and what.place else {}),
             "pid": pid,
+            "opener": to_builtins(opener) if opener else None,
+            "chain": list(chain),
         }
-        return [*_gate_seen(rows, gate, agent), Draft("session.opened", fields, session=session)]
+        return [
+            *_gate_seen(rows, gate, agent),
+            *definitions.seen(core, rows, what, agent, person, session),
+            Draft("session.opened", fields, session=session),
+            *findings.of_use(core, rows, opener, what.digest if what else None, session),
+        ]
 
     await core.ledger.append(plan)
-    return view(core, found[0] if found else session)
+    if found:
+        await _defined(core, found[0], what)
+    await defining.ask(core, found[0] if found else session)
+    opened, tags = view(core, found[0] if found else session), tags_of(core)
+    return replace(opened, tag=tags.tag(opened.id), trace=tags.trace(opened.id))
+
+
+async def define(core: Core, session: str, described: Definition) -> None:
+    """Record what the session's agent is from here on, where that is something else than before."""
+    await _defined(core, session, definitions.told(described, None, core.redaction.text))
+    await defining.ask(core, session)
+
+
+async def _defined(core: Core, session: str, what: definitions.Told | None) -> None:
+    if what is None:
+        return
+
+    def plan(rows: Rows) -> Sequence[Draft]:
+        row = require_open(rows, session)
+        if (row.get("definition"), row.get("place", "")) == (what.digest, what.place):
+            return []
+        agent = msgspec.convert(core.full(row["agent"]), Agent)
+        human = core.full(row.get("human"))
+        fields = {"definition": what.digest, "place": what.place}
+        return [
+            *definitions.seen(core, rows, what, agent, human["person"] if human else None, session),
+            Draft("session.defined", fields, session=session),
+        ]
+
+    await core.ledger.append(plan)
+
+
+def _stands_behind(core: Core, rows: Rows, session: str, chain: tuple[str, ...]) -> bool:
+    """Whether everybody of *chain* stands behind *session* already: else it is not theirs to go on with."""
+    return set(chain) <= set(core.full((rows.row("session", session) or {}).get("chain", ())))
 
 
 def _gate_seen(rows: Rows, gate: Gate, agent: Agent) -> list[Draft]:
     """An entry when a gate is first seen, or with another version or level. One with a token was enrolled by a person."""
     known = rows.row("gate", gate.name)
     now = {"assurance": gate.assurance, "version": gate.version}
-    if known is not None and (known.get("token") or now == {k: known.get(k) for k in now}):
+    enrolled = known is not None and (known.get("token") or known.get("enrolled_entry"))
+    if known is not None and (enrolled or now == {k: known.get(k) for k in now}):
         return []
     return [Draft("gate.started", {"name": gate.name, **now, "client": agent.client})]
 
@@ -118,15 +172,21 @@ async def stop_session(core: Core, session: str, person: str, why: str) -> Sessi
                 f"The session {session} has ended already.",
                 next_step="There is nothing left to stop; `keyturn session show` says how it ended.",
             )
-        if row.get("stopped"):
-            return []
-        return [
-            *_withdrawn(row, "Its session was stopped."),
-            Draft("session.stopped", {"by": person, "why": why}, session=session),
-        ]
+        return stopping(rows, session, person, why)
 
     await core.ledger.append(plan)
     return view(core, session)
+
+
+def stopping(rows: Rows, session: str, by: str, why: str) -> list[Draft]:
+    """What stops it: nothing where it is over or was stopped before."""
+    row = rows.row("session", session)
+    if row is None or row.get("closed") or row.get("stopped"):
+        return []
+    return [
+        *_withdrawn(row, "Its session was stopped."),
+        Draft("session.stopped", {"by": by, "why": why}, session=session),
+    ]
 
 
 async def stopped(core: Core, session: str, timeout: float) -> SessionView:
@@ -176,6 +236,39 @@ def require_own(rows: Rows, session: str, gate: str, human: str | None) -> None:
     opened_for = row["human"]["person"] if row.get("human") else None
     if row["gate"]["name"] != gate or opened_for != human:
         raise UnknownSession(f"The session {session} is another gate's or another person's.")
+
+
+def check_opener(
+    rows: Rows,
+    session: str,
+    speaker: Opener | None,
+    alive: Callable[[int, int], bool] = lambda pid, started: True,
+) -> None:
+    """Only who opened a session speaks for it. Raises `UnknownSession`, which also says that it is there to nobody else.
+
+    A process of the same account speaks for it once the one that opened it is gone (*alive*: pid and start): somebody has to
+    close what a killed gate left. Sessions of earlier versions say nothing about who opened them.
+    """
+    row = rows.row("session", session)
+    if row is None:
+        raise UnknownSession(f"There is no session {session}.")
+    opener = row.get("opener")
+    if opener is None and (speaker is None or speaker.credential == ""):
+        return
+    if opener is None or speaker is None or opener["holder"] != speaker.holder:
+        raise UnknownSession(f"The session {session} is another gate's or another person's.")
+    itself = (opener["pid"], opener["started"]) == (speaker.pid, speaker.started)
+    if opener["pid"] and not itself and alive(opener["pid"], opener["started"]):
+        raise UnknownSession(f"The session {session} is another process's, which still runs.")
+
+
+def session_of(rows: Rows, request: str, action: str) -> tuple[str, ...]:
+    """The session of *request* or *action*. An action that a hook allowed and another gate saw begin is that gate's."""
+    row = rows.row("request", request) if request else rows.row("action", action)
+    if row is None:
+        return ()
+    session = (row.get("started") or {}).get("session") or row.get("session")
+    return (str(session),) if session else ()
 
 
 def view(core: Core, session: str) -> SessionView:

@@ -18,6 +18,7 @@ import msgspec
 from keyturn.actions import Reading
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.ledger.entries import Draft, Rows
+from keyturn.service import grants, plans, responses
 from keyturn.service.core import Core
 from keyturn.service.errors import UnknownAction
 from keyturn.service.model import Begun
@@ -45,11 +46,23 @@ async def begin(core: Core, action: str, session: str, gate: str, human: str | N
         if row is None:
             raise UnknownAction(f"There is no action {action}.")
         _require_startable(rows, row, session, core.now())
+        ended = grants.over(core, rows, row.get("grant"), counted=True) or plans.over(
+            core, rows, row.get("plan")
+        )
+        asked = rows.row("request", row["request"]) if row.get("request") else None
+        ended = ended or responses.since(core, rows, action, (asked or row)["entry"])
+        if ended:
+            raise NotStartable(ended)
         fields = {"action": action, "gate": gate}
         return [Draft("action.started", fields, session=session, once=f"action.started:{action}")]
 
     await core.ledger.append(plan)
-    return Begun(action, reading_of(core, action))
+    row = core.ledger.row("action", action) or {}
+    return Begun(
+        action,
+        core.true_readings.reading(action) or reading_of(core, action),
+        row.get("grant") or row.get("plan"),
+    )
 
 
 def reading_of(core: Core, action: str) -> Reading:

@@ -20,8 +20,12 @@ Tell = Callable[[], None]
 
 WITHOUT_EFFECT = frozenset(
     (
-        "action.decided", "action.started", "action.receipt", "request.opened", "request.ended", "approval.given",
+        "action.decided", "action.started", "action.receipt", "request.opened", "request.reminded", "request.escalated",
+        "request.ended", "approval.given",
+        "grant.opened", "grant.used", "plan.answered", "plan.opened", "plan.advanced", "plan.ended",
         "permit.issued", "permit.consumed", "policy.proposed", "login.opened", "login.closed", "probe.result",
+        "finding.viewed", "finding.acknowledged",
+        "definition.seen",
     )
 )  # fmt: skip
 """Entries after which the same question gets the same answer in every session."""

@@ -31,28 +31,31 @@ class Workspaces:
 
     def tightened(self, policy: Policy, workspace: str) -> Policy:
         """*policy* with the rules that lie in *workspace*. Raises `PolicyInvalid`: then nothing runs there."""
-        folder = os.path.join(workspace, FOLDER) if workspace else ""  # noqa: PTH118
-        signature = self._looked_at(folder)
+        signature = self._looked_at(workspace)
         if not signature:
             return policy
         key = (policy.digest, workspace, signature)
         known = self._kept.get(key)
         if known is None:
-            known = self._kept[key] = tighten(policy, _read(folder, signature))
+            known = self._kept[key] = tighten(policy, _read(_folder(workspace), signature))
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return known
 
-    def _looked_at(self, folder: str) -> Signature:
+    def _looked_at(self, workspace: str) -> Signature:
         now = self._clock()
-        seen = self._seen.get(folder)
+        seen = self._seen.get(workspace)
         if seen is not None and now - seen[0] < self.fresh:
             return seen[1]
-        signature = _signature(folder)
+        signature = _signature(_folder(workspace))
         if len(self._seen) > KEPT:
             self._seen.clear()
-        self._seen[folder] = (now, signature)
+        self._seen[workspace] = (now, signature)
         return signature
+
+
+def _folder(workspace: str) -> str:
+    return os.path.join(workspace, FOLDER) if workspace else ""  # noqa: PTH118
 
 
 def _signature(folder: str) -> Signature:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -174,6 +174,25 @@ class PostgresStore:
         except (psycopg.Error, UnicodeError) as error:
             raise self._write_failed(connection, error) from error
 
+    def erase(self, disclosures: Mapping[int, bytes], blobs: Sequence[str]) -> None:
+        """See `Store.erase`."""
+        connection = self._writable()
+        try:
+            with connection.transaction():
+                connection.execute(_SQL["put_disclosures"], (list(disclosures), list(disclosures.values())))
+                connection.execute(_SQL["delete_blobs"], (list(blobs),))
+        except (psycopg.Error, UnicodeError) as error:
+            raise self._write_failed(connection, error) from error
+
+    def scrub(self) -> None:
+        """See `Store.scrub`. Tables are written anew (VACUUM FULL), since a row that was replaced stays in its page until then."""
+        connection = self._writable()
+        try:
+            for table in ("entry", "blob", "row"):
+                connection.execute(_SQL[f"scrub_{table}"])
+        except psycopg.Error as error:
+            raise self._write_failed(connection, error) from error
+
     @staticmethod
     def _put_rows(connection: Connection[Any], rows: Sequence[Put]) -> None:
         kept = [put for put in rows if put.body is not None]
@@ -185,7 +204,7 @@ class PostgresStore:
                     [put.key for put in kept],
                     [put.state for put in kept],
                     [put.at for put in kept],
-                    [values.encode(put.body) for put in kept],
+                    [put.data or values.encode(put.body) for put in kept],
                 ),
             )
         gone = [put for put in rows if put.body is None]

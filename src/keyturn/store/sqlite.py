@@ -13,7 +13,7 @@ import re
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -188,6 +188,36 @@ class SqliteStore:
             self._roll_back(connection)
             raise
 
+    def erase(self, disclosures: Mapping[int, bytes], blobs: Sequence[str]) -> None:
+        """See `Store.erase`."""
+        connection = self._writable()
+        try:
+            connection.execute("begin immediate")
+            connection.executemany(
+                _SQL["put_disclosures"], ((data, index) for index, data in disclosures.items())
+            )
+            connection.executemany(_SQL["delete_blob"], ((digest,) for digest in blobs))
+            connection.execute("commit")
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            self._roll_back(connection)
+            raise self._trouble(error, writing=True) from error
+        except BaseException:
+            self._roll_back(connection)
+            raise
+
+    def scrub(self) -> None:
+        """See `Store.scrub`. Replaced content stays in free pages: the file is written anew, and the write-ahead log emptied."""
+        connection = self._writable()
+        try:
+            connection.execute("vacuum")
+            busy = connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+        except sqlite3.Error as error:
+            raise self._trouble(error, writing=True) from error
+        if busy:
+            raise StoreUnwritable(
+                f"{self.path}-wal could not be emptied: something reads the log all the time."
+            )
+
     def _put_rows(self, connection: sqlite3.Connection, rows: Iterable[Put]) -> None:
         encode = values.encode
         gone = []
@@ -196,7 +226,7 @@ class SqliteStore:
             if put.body is None:
                 gone.append((put.kind, put.key))
             else:
-                kept.append((put.kind, put.key, put.state, put.at, encode(put.body)))
+                kept.append((put.kind, put.key, put.state, put.at, put.data or encode(put.body)))
                 if len(kept) == KEPT:
                     _insert(connection, "put_row", kept)
                     kept.clear()

@@ -4,34 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
-from litestar import Request, Router, get, patch, post
+from litestar import Response, Router, get, patch, post
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
-from keyturn.actions import Agent, Gate, Human, Text
+from keyturn.actions import Agent, Text
+from keyturn.approvals.gesture import Gesture
+from keyturn.channels.api import credentials as credential_routes
 from keyturn.channels.api import model
-from keyturn.channels.api.access import gate_of, person_of, require_role
-from keyturn.errors import Malformed, NotFound
+from keyturn.channels.api.access import PAGE, AnyRequest, anyone, caller_of, person_of, require_role
+from keyturn.channels.api.access import page as _page
+from keyturn.channels.api.accounts import account_routes, asked
+from keyturn.channels.api.allowing import allowing_routes
+from keyturn.channels.api.artefacts import artefact_routes
+from keyturn.channels.api.behaviour import behaviour_routes
+from keyturn.channels.api.breakglass import breakglass_routes
+from keyturn.channels.api.conditions import condition_routes
+from keyturn.channels.api.configurations import configuration_routes
+from keyturn.channels.api.controls import control_routes
+from keyturn.channels.api.coverage import coverage_routes
+from keyturn.channels.api.definitions import definition_routes
+from keyturn.channels.api.delegations import delegation_routes
+from keyturn.channels.api.findings import finding_routes
+from keyturn.channels.api.grants import grant_routes
+from keyturn.channels.api.keys import key_routes
+from keyturn.channels.api.limits import limit_routes
+from keyturn.channels.api.packs import pack_routes
+from keyturn.channels.api.plans import plan_routes
+from keyturn.channels.api.reviewing import reviewing_routes
+from keyturn.errors import KeyturnError, Malformed, NotFound
 from keyturn.identity import tokens
 from keyturn.identity.names import check_person_id
 from keyturn.ledger.entries import Draft, Entry
-from keyturn.service import people
-from keyturn.service.errors import Forbidden, PersonUnknown
+from keyturn.service import callers, credentials, disclosure, people, remote, roster_changes
+from keyturn.service.errors import Forbidden
 from keyturn.service.keyturn import Keyturn
 from keyturn.service.model import Outcome, Receipt, RequestView, SessionView
 from keyturn.service.sessions import view as view_of_session
+from keyturn.service.viewing import thing
 
 WAIT_SECONDS = 60.0
 """Longest single wait of a long poll; callers ask again."""
-PAGE = 1000
-"""Most items of one list."""
-
-AnyRequest = Request[Any, Any, Any]
 
 
 def routes(service: Keyturn) -> Router:
@@ -40,11 +58,48 @@ def routes(service: Keyturn) -> Router:
         *_gate_routes(service),
         *_session_routes(service),
         *_request_routes(service),
+        *grant_routes(service),
+        *plan_routes(service),
+        *breakglass_routes(service),
         *_people_routes(service),
+        *account_routes(service),
+        *key_routes(service),
+        *delegation_routes(service),
+        *artefact_routes(service),
+        *limit_routes(service),
+        *definition_routes(service),
+        *condition_routes(service),
+        *credential_routes.routes(service),
+        *finding_routes(service),
+        *control_routes(service),
+        *reviewing_routes(service),
+        *allowing_routes(service),
+        *coverage_routes(service),
+        *configuration_routes(service),
+        *pack_routes(service),
         *_policy_routes(service),
+        *behaviour_routes(service),
         *_ledger_routes(service),
     ]
-    return Router("/v1", route_handlers=handlers)
+    return Router("/v1", route_handlers=handlers, before_request=_looking(service))
+
+
+def _looking(service: Keyturn) -> Callable[[AnyRequest], Awaitable[None]]:
+    """What an auditor asks for is recorded before it is answered. Who may ask at all is the route's own business."""
+
+    async def looking(request: AnyRequest) -> None:
+        if request.method not in ("GET", "HEAD") or thing(request.url.path) is None:
+            return
+        token = request.headers.get("authorization", "").partition(" ")[2].strip()
+        if tokens.token_prefix(token) == "ktp":  # of a person
+            try:
+                found = callers.person_by_token(service.core, token)
+            except KeyturnError:
+                return  # the route says so
+            if found is not None:
+                await service.viewing.viewed(found.person, request.url.path)
+
+    return looking
 
 
 def _session_routes(service: Keyturn) -> list[BaseRouteHandler]:
@@ -76,48 +131,40 @@ def _session_routes(service: Keyturn) -> list[BaseRouteHandler]:
 def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
     @post("/actions", status_code=200, summary="Propose an action", tags=["gates"])
     async def propose(request: AnyRequest, data: JSONBody[model.Ask]) -> Outcome:
-        name = gate_of(request, service)
-        row = service.core.ledger.row("gate", name) or {}
-        gate = Gate(name, row.get("assurance", "advisory"), data.action.gate.version)
-        who = msgspec.structs.replace(
-            data.action.attribution, human=_declared(service, data.action.attribution.human)
-        )
-        action = msgspec.structs.replace(data.action, gate=gate, attribution=who)
+        action = remote.attributed(service, caller_of(request, service), data.action)
         return await service.authorize(action, data.around, consume=data.consume)
 
     @post("/permits/consume", status_code=200, summary="Use a permit", tags=["gates"])
     async def consume(request: AnyRequest, data: JSONBody[model.Use]) -> dict[str, str]:
-        name = gate_of(request, service)
-        return {"action": await service.consume(data.token, data.digest, name)}
+        gate = caller_of(request, service).gate
+        return {"action": await service.consume(data.token, data.digest, gate)}
 
     @post("/receipts", status_code=201, summary="Report what happened", tags=["gates"])
     async def report(request: AnyRequest, data: JSONBody[Receipt]) -> dict[str, str]:
-        name = gate_of(request, service)
-        action = service.core.ledger.row("action", data.action)
-        if action is not None and action["gate"] != name:
-            raise Forbidden(f"The action {data.action} was asked for at another gate.")
+        remote.require_own_action(service.core, caller_of(request, service), data.action)
         await service.report(data)
         return {"action": data.action}
 
     @post("/sessions", status_code=201, summary="Open a session", tags=["gates"])
     async def open_session(request: AnyRequest, data: JSONBody[model.Session]) -> SessionView:
-        name = gate_of(request, service)
-        row = service.core.ledger.row("gate", name) or {}
-        return await service.open_session(
-            agent=Agent(data.agent, data.client),
-            human=_declared(service, Human(data.human, "declared") if data.human else None),
-            gate=Gate(name, row.get("assurance", "advisory")),
+        return await remote.open_session(
+            service,
+            caller_of(request, service),
+            Agent(data.agent, data.client),
             cwd=data.cwd,
             client_session=data.client_session,
             parents=data.parents,
             definition=data.definition,
+            human=data.human,
+            token=data.token,
+            described=data.described,
         )
 
     @post("/sessions/{session:str}/close", status_code=200, summary="Close a session", tags=["gates"])
     async def close(
         request: AnyRequest, session: FromPath[str], data: JSONBody[model.Closing]
     ) -> SessionView:
-        _require_own(service, session, gate_of(request, service))
+        remote.require_own(service.core, caller_of(request, service), session)
         return await service.close_session(session, data.why)
 
     @post(
@@ -129,14 +176,15 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
     async def instruct(
         request: AnyRequest, session: FromPath[str], data: JSONBody[model.Instruction]
     ) -> dict[str, str]:
-        _require_own(service, session, gate_of(request, service))
+        remote.require_own(service.core, caller_of(request, service), session)
         await service.instruct(session, Text(data.text, data.source))
         return {"session": session}
 
     @post("/requests/{request_id:str}/claim", status_code=200, summary="Claim the permit", tags=["gates"])
     async def claim(request: AnyRequest, request_id: FromPath[str], data: JSONBody[model.Claim]) -> Outcome:
-        name = gate_of(request, service)
-        return await service.claim(request_id, data.digest, name, consume=data.consume)
+        caller = caller_of(request, service)
+        remote.require_own_request(service.core, caller, request_id)
+        return await service.claim(request_id, data.digest, caller.gate, consume=data.consume)
 
     @post("/probes", status_code=201, summary="Record a deny probe", tags=["gates"])
     async def probe(request: AnyRequest, data: JSONBody[model.Probe]) -> dict[str, str]:
@@ -145,22 +193,6 @@ def _gate_routes(service: Keyturn) -> list[BaseRouteHandler]:
         return {"gate": data.gate}
 
     return [propose, consume, report, open_session, close, instruct, claim, probe]
-
-
-def _declared(service: Keyturn, human: Human | None) -> Human | None:
-    """The human whom a remote gate names: somebody enrolled, and recorded as its word, not as evidence."""
-    if human is None:
-        return None
-    if service.core.roster.get(human.person) is None:
-        raise PersonUnknown(f"There is no person {human.person}.")
-    return Human(human.person, "declared")
-
-
-def _require_own(service: Keyturn, session: str, gate: str) -> None:
-    """Raises `Forbidden` when another gate opened that session."""
-    row = service.core.ledger.row("session", session)
-    if row is not None and row["gate"]["name"] != gate:
-        raise Forbidden(f"The session {session} was opened at another gate.")
 
 
 def _request_routes(service: Keyturn) -> list[BaseRouteHandler]:
@@ -176,25 +208,29 @@ def _request_routes(service: Keyturn) -> list[BaseRouteHandler]:
 
     @get("/requests/{request_id:str}", summary="One request", tags=["people"])
     async def one(request: AnyRequest, request_id: FromPath[str]) -> RequestView:
-        return await service.request(request_id, person_of(request, service))
+        viewer = person_of(request, service)
+        found = await service.request(request_id, viewer)
+        service.served(request_id, viewer)
+        return found
 
     @get("/requests/{request_id:str}/wait", summary="Wait for a request's end", tags=["people", "gates"])
     async def wait(
         request: AnyRequest, request_id: FromPath[str], timeout: FromQuery[float] = 30.0
     ) -> RequestView:
-        gate = _anyone(request, service)
-        row = service.core.ledger.row("request", request_id)
-        if gate is not None and row is not None and row["gate"]["name"] != gate:
-            raise Forbidden(f"The request {request_id} was made at another gate.")
+        caller = anyone(request, service)
+        if caller is not None:
+            remote.require_own_request(service.core, caller, request_id)
+        viewer = None if caller is not None else person_of(request, service)
         if not math.isfinite(timeout):
             raise Malformed("`timeout` is a number of seconds.")
-        return await service.wait(request_id, min(max(timeout, 0.0), WAIT_SECONDS))
+        view = await service.wait(request_id, min(max(timeout, 0.0), WAIT_SECONDS))
+        return disclosure.narrowed(service.core, view, viewer)
 
     @post("/requests/{request_id:str}/approve", status_code=200, summary="Approve", tags=["people"])
     async def approve(
         request: AnyRequest, request_id: FromPath[str], data: JSONBody[model.Verdict]
     ) -> RequestView:
-        person = person_of(request, service)
+        person = person_of(request, service, "approve")
         return await service.decide(
             request_id,
             person,
@@ -203,13 +239,19 @@ def _request_routes(service: Keyturn) -> list[BaseRouteHandler]:
             digest=data.digest,
             display=data.display,
             channel=data.channel,
+            on_behalf_of=data.on_behalf_of,
+            proof=data.proof,
+            statement_nonce=data.nonce,
+            grant=data.grant,
+            ticket=data.ticket,
+            gesture=Gesture(typed=data.typed),
         )
 
     @post("/requests/{request_id:str}/deny", status_code=200, summary="Deny", tags=["people"])
     async def deny(
         request: AnyRequest, request_id: FromPath[str], data: JSONBody[model.Verdict]
     ) -> RequestView:
-        person = person_of(request, service)
+        person = person_of(request, service, "deny")
         return await service.decide(
             request_id,
             person,
@@ -218,6 +260,10 @@ def _request_routes(service: Keyturn) -> list[BaseRouteHandler]:
             digest=data.digest,
             display=data.display,
             channel=data.channel,
+            on_behalf_of=data.on_behalf_of,
+            proof=data.proof,
+            statement_nonce=data.nonce,
+            gesture=Gesture(typed=data.typed),
         )
 
     @post("/requests/{request_id:str}/withdraw", status_code=200, summary="Withdraw", tags=["people"])
@@ -246,19 +292,6 @@ async def _stream(service: Keyturn) -> AsyncIterator[ServerSentEventMessage]:
         )
 
 
-def _anyone(request: AnyRequest, service: Keyturn) -> str | None:
-    """A person or a gate: gives the gate's name."""
-    if tokens.token_prefix(request.headers.get("authorization", "").partition(" ")[2]) == "ktg":
-        return gate_of(request, service)
-    person_of(request, service)
-    return None
-
-
-def _page(limit: int) -> int:
-    """How many items one answer holds: never none, never all (a negative LIMIT is none to a database)."""
-    return min(max(limit, 1), PAGE)
-
-
 def _known_index(service: Keyturn, index: int) -> int:
     """Raises `NotFound` for an entry that is not there yet, before a number of any size reaches the store."""
     if not 0 <= index < service.core.ledger.size:
@@ -279,28 +312,30 @@ def _people_routes(service: Keyturn) -> list[BaseRouteHandler]:
         return [people.public(row) for row in core.ledger.rows("person", newest_first=False, limit=100_000)]
 
     @post("/people", status_code=201, summary="Enrol a person", tags=["people"])
-    async def enrol(request: AnyRequest, data: JSONBody[model.NewPerson]) -> dict[str, Any]:
+    async def enrol(request: AnyRequest, data: JSONBody[model.NewPerson]) -> Response[dict[str, Any]]:
         admin = person_of(request, service)
         require_role(admin, "admin")
-        token = await service.enrol(
+        made = await roster_changes.enrol(
+            core,
             data.id,
             name=data.name,
             groups=data.groups,
             roles=data.roles,
             os_uids=data.os_uids,
-            by=admin.id,
+            accounts=data.accounts,
+            by=admin,
         )
-        return {"id": data.id, "token": token}
+        return asked(made, {"id": data.id, "token": made.token}, 201)
 
     @patch("/people/{person:str}", summary="Change a person", tags=["people"])
     async def change(
         request: AnyRequest, person: FromPath[str], data: JSONBody[model.PersonChange]
-    ) -> dict[str, Any]:
+    ) -> Response[dict[str, Any]]:
         admin = person_of(request, service)
         require_role(admin, "admin")
         given = {k: v for k, v in msgspec.to_builtins(data).items() if v is not None}
-        await people.change(core, person, given, by=admin.id)
-        return people.public(core.ledger.row("person", person) or {})
+        made = await roster_changes.change(core, person, given, by=admin)
+        return asked(made, people.public(core.ledger.row("person", person) or {}))
 
     @post("/people/{person:str}/remove", status_code=200, summary="Remove a person", tags=["people"])
     async def remove(request: AnyRequest, person: FromPath[str]) -> dict[str, Any]:
@@ -323,8 +358,8 @@ def _people_routes(service: Keyturn) -> list[BaseRouteHandler]:
     async def login(request: AnyRequest) -> dict[str, str]:
         return {"code": service.logins.link_code(person_of(request, service).id)}
 
-    @post("/gates", status_code=201, summary="Give a gate on another machine its token", tags=["gates"])
-    async def new_gate(request: AnyRequest, data: JSONBody[model.NewGate]) -> dict[str, str]:
+    @post("/gates", status_code=201, summary="Enrol a gate and give it its first credential", tags=["gates"])
+    async def new_gate(request: AnyRequest, data: JSONBody[model.NewGate]) -> dict[str, Any]:
         admin = person_of(request, service)
         require_role(admin, "admin")
         check_person_id(data.name)
@@ -332,17 +367,19 @@ def _people_routes(service: Keyturn) -> list[BaseRouteHandler]:
             raise Malformed(
                 "A gate with a token is `advisory` or `cooperative`; higher levels are proven, not declared."
             )
-        token = tokens.new_token("ktg")
-        fields = {
-            "name": data.name,
-            "assurance": data.assurance,
-            "token": tokens.hash_token(token),
-            "by": admin.id,
-        }
-        await core.ledger.append([Draft("gate.enrolled", fields)])
-        return {"gate": data.name, "token": token}
+        fields = {"name": data.name, "assurance": data.assurance, "by": admin.id}
+        wish = credentials.Wish("gate", data.name, machine=data.machine, seconds=data.seconds)
+        issued, token = credentials.prepare(core, wish, admin.id)
+        await core.ledger.append([Draft("gate.enrolled", fields), issued])
+        made = credentials.view(core, issued.fields["id"])
+        return {"gate": data.name, "token": token, "credential": made.id, "expires": made.expires}
 
-    @post("/gates/{gate:str}/remove", status_code=200, summary="Revoke a gate's token", tags=["gates"])
+    @post(
+        "/gates/{gate:str}/remove",
+        status_code=200,
+        summary="Remove a gate: all its credentials are void",
+        tags=["gates"],
+    )
     async def remove_gate(request: AnyRequest, gate: FromPath[str]) -> dict[str, str]:
         admin = person_of(request, service)
         require_role(admin, "admin")
@@ -389,7 +426,7 @@ def _ledger_routes(service: Keyturn) -> list[BaseRouteHandler]:
 
     @get("/ledger/checkpoint", media_type="text/plain", summary="The signed tree head", tags=["ledger"])
     async def checkpoint(request: AnyRequest) -> str:
-        _anyone(request, service)
+        anyone(request, service)
         return ledger.head() or ""
 
     @get("/ledger/entries", summary="Entries", tags=["ledger"])
@@ -399,19 +436,20 @@ def _ledger_routes(service: Keyturn) -> list[BaseRouteHandler]:
         limit: FromQuery[int] = 100,
         newest: FromQuery[bool] = False,
     ) -> list[model.Entry]:
-        person_of(request, service)
+        viewer = person_of(request, service)
         size, limit = ledger.size, _page(limit)
         start = max(0, size - limit) if newest else min(max(start, 0), size)
         end = min(size, start + limit)
-        return await asyncio.to_thread(lambda: [_entry(e) for e in ledger.entries(start, end)])
+        found = await asyncio.to_thread(lambda: list(ledger.entries(start, end)))
+        return [_entry(disclosure.disclosed(service.core, e, viewer)) for e in found]
 
     @get("/ledger/entries/{index:int}", summary="One entry", tags=["ledger"])
     async def entry(request: AnyRequest, index: FromPath[int]) -> model.Entry:
-        person_of(request, service)
+        viewer = person_of(request, service)
         found = ledger.entry(_known_index(service, index))
         if found is None:
             raise NotFound(f"The ledger has no entry {index}; it has {ledger.size}.")
-        return _entry(found)
+        return _entry(disclosure.disclosed(service.core, found, viewer))
 
     @get(
         "/ledger/entries/{index:int}/proof",

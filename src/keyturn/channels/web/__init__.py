@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from litestar import Response, Router
 from litestar.exceptions import HTTPException
 
-from keyturn.channels.web import about, events, ledger, login, queue, requests, sessions
+from keyturn.channels.web import (
+    about,
+    agents,
+    alike,
+    allowing,
+    auditor,
+    configuration,
+    controls,
+    coverage,
+    credentials,
+    delegations,
+    drift,
+    events,
+    findings,
+    grants,
+    ledger,
+    login,
+    packs,
+    practice,
+    provider,
+    queue,
+    requests,
+    retention,
+    reviewing,
+    sessions,
+    told,
+    you,
+)
 from keyturn.channels.web.context import HealthLine, LedgerReader, WebContext
 from keyturn.channels.web.guard import Guard
 from keyturn.channels.web.site import AnyRequest, Site
@@ -23,7 +50,34 @@ ErrorHandlers = Mapping[int | type[Exception], Callable[[AnyRequest, Exception],
 def routes(web: WebContext) -> list[Router]:
     """The pages, to be mounted at `/`."""
     site = Site(web)
-    rooms = (login, queue, requests, ledger, sessions, events, about)
+    rooms = (
+        login,
+        provider,
+        queue,
+        requests,
+        alike,
+        allowing,
+        reviewing,
+        you,
+        told,
+        delegations,
+        grants,
+        ledger,
+        sessions,
+        credentials,
+        drift,
+        findings,
+        configuration,
+        practice,
+        retention,
+        agents,
+        coverage,
+        controls,
+        auditor,
+        packs,
+        events,
+        about,
+    )
     return [
         Router(
             "/",
@@ -32,8 +86,22 @@ def routes(web: WebContext) -> list[Router]:
             exception_handlers=dict(error_handlers(web)),
             include_in_schema=False,
             request_max_body_size=MAX_BODY,
-        )
+            before_request=_looking(site),
+        ),
+        provider.backchannel(site),
     ]
+
+
+def _looking(site: Site) -> Callable[[AnyRequest], Awaitable[None]]:
+    """What an auditor opens is recorded before it is shown."""
+
+    async def looking(request: AnyRequest) -> None:
+        if request.method in ("GET", "HEAD"):
+            person = site.person(request)
+            if person is not None and person.reads_only:
+                await site.web.evidence.viewed(person, request.url.path)
+
+    return looking
 
 
 def error_handlers(web: WebContext) -> ErrorHandlers:

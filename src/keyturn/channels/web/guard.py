@@ -32,6 +32,8 @@ POLICY = "; ".join(
         "style-src 'self'",
         "img-src 'self'",
         "connect-src 'self'",
+        "worker-src 'self'",
+        "manifest-src 'self'",
         "form-action 'none'",
         "frame-ancestors 'none'",
         "base-uri 'none'",
@@ -50,7 +52,7 @@ HEADERS: dict[str, str] = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-write=(self)",
 }
 _READS = ("GET", "HEAD")
-_SIGN_IN = "/login"
+_SIGN_IN = ("/login", "/login/provider", "/login/provider/finish")
 
 
 def cookie_name(host: str) -> str:
@@ -118,7 +120,7 @@ class Guard(ASGIMiddleware):
             return OriginRefused("The decision did not come from Keyturn's own page.")
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return NotJson("The body is not JSON.")
-        if path.rstrip("/") == _SIGN_IN:
+        if path.rstrip("/") in _SIGN_IN:
             return None
         cookie, sent = session_cookie(headers), headers.get(CSRF_HEADER, "")
         if cookie is None or not hmac.compare_digest(cookie_of(sent).encode(), cookie.encode()):

@@ -53,6 +53,8 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         asked = {name: str(request.query_params.get(name, "")) for name in ("type", "session", "request")}
         before = _number(str(request.query_params.get("before", "")), site.web.ledger.size)
         found = await asyncio.to_thread(_search, site.web.ledger, before, asked)
+        shown = [e if isinstance(e, Damaged) else site.web.disclosed(e, viewer) for e in found.entries]
+        found = Found(shown, found.older)
         return site.page(
             request,
             "ledger.html",
@@ -68,7 +70,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
     @get("/ledger/{index:int}")
     async def entry_page(request: AnyRequest, index: FromPath[int]) -> Response[str]:
         viewer = site.viewer(request)
-        entry = _entry(site.web.ledger, index)
+        entry = site.web.disclosed(_entry(site.web.ledger, index), viewer)
         proof, trouble = _proof(site.web.ledger, index)
         return site.page(
             request,
@@ -87,8 +89,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
 
     @get("/ledger/{index:int}/proof")
     async def entry_proof(request: AnyRequest, index: FromPath[int]) -> Proven:
-        site.viewer(request)
-        entry = _entry(site.web.ledger, index)
+        entry = site.web.disclosed(_entry(site.web.ledger, index), site.viewer(request))
         return Proven(
             index,
             base64.b64encode(entry.leaf).decode(),

@@ -45,7 +45,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
     @get("/login", sync_to_thread=False)
     def login_page(request: AnyRequest) -> Response[str]:
         code = request.query_params.get("code", "")
-        return site.page(request, "login.html", code=str(code), resume=False)
+        return site.page(request, "login.html", code=str(code), resume=False, provider=site.provider_name)
 
     @post("/login", status_code=200)
     async def sign_in(request: AnyRequest, data: JSONBody[SignIn]) -> Response[SignedIn]:
@@ -62,7 +62,12 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         cookie = session_cookie(request.headers)
         if cookie:
             await site.web.logout(cookie)
-        return Response(SignedOut(), cookies=[_cookie(request, "", 0)])
+        there = (
+            await site.web.signing_in.place_to_sign_out(request.headers["origin"])
+            if site.web.signing_in
+            else ""
+        )
+        return Response(SignedOut(there or "/login"), cookies=[_cookie(request, "", 0)])
 
     return [login_page, sign_in, sign_out]
 

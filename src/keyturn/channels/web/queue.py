@@ -1,4 +1,4 @@
-"""The queue: what waits for people, soonest deadline first, live."""
+"""The queue: what waits for people, most care first, then soonest deadline, live."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from keyturn.channels.web.wording import STATES
 from keyturn.errors import KeyturnError, Malformed
 from keyturn.identity import Person
 from keyturn.service.model import RequestView
+from keyturn.service.queueing import RANKS
 
 PAGE = 60
 """Rows drawn at once: 60 render in about a millisecond, 1,000 in fifty; the rest comes on asking."""
@@ -24,23 +25,27 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
     """`/`, `/requests` and the row fragments."""
 
     async def listing(
-        state: str | None, viewer: Person, before: str | None
+        state: str | None, viewer: Person, before: str | None, rank: str | None = None
     ) -> tuple[list[RequestView], str | None]:
-        views = await site.web.service.requests(state, viewer, PAGE + 1, before)
+        views = await site.web.service.requests(state, viewer, PAGE + 1, before, rank)
         more = views[PAGE - 1].id if len(views) > PAGE else None
         return views[:PAGE], more
 
     @get("/")
     async def queue(request: AnyRequest) -> Response[str]:
         viewer = site.viewer(request)
-        views, more = await listing("waiting", viewer, _before(request))
+        rank = _rank(request)
+        views, more = await listing("waiting", viewer, _before(request), rank)
         return site.page(
             request,
             "queue.html",
+            rank=rank,
+            counts=site.web.service.waiting_counts(),
             person=viewer,
             rows=views,
             more=more,
             state="waiting",
+            unreviewed=site.web.unreviewed(),
             last=await _last_decided(site, viewer, views),
         )
 
@@ -68,14 +73,24 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
     @get("/fragments/rows")
     async def more_rows(request: AnyRequest) -> Response[str]:
         viewer = site.viewer(request)
-        views, more = await listing("waiting", viewer, _before(request))
+        views, more = await listing("waiting", viewer, _before(request), _rank(request))
         return _fragment(views, more)
 
     def _fragment(views: list[RequestView], more: str | None) -> Response[str]:
-        body = render("rows.html", rows=views, more=more, now=now(), waiting=site.web.count("waiting"))
+        counts = site.web.service.waiting_counts()
+        body = render(
+            "rows.html", rows=views, more=more, now=now(), waiting=sum(counts.values()), counts=counts
+        )
         return Response(body, media_type=HTML)
 
     return [queue, history, rows, more_rows]
+
+
+def _rank(request: AnyRequest) -> str | None:
+    value = str(request.query_params.get("tier", ""))
+    if value and value not in RANKS:
+        raise Malformed(f"There is no tier {value[:40]}.")
+    return value or None
 
 
 def _before(request: AnyRequest) -> str | None:

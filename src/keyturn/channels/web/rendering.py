@@ -22,7 +22,7 @@ from keyturn.channels.web import wording
 from keyturn.channels.web.reveal import hidden_in, marked, mixed_words, plain
 
 _HERE = Path(__file__).parent
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png"}
 
 
 class Asset(Struct, frozen=True):

@@ -63,7 +63,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
 
     @get("/sessions/{session:str}/recording")
     async def recording(request: AnyRequest, session: FromPath[str]) -> Response[bytes]:
-        site.viewer(request)
+        site.web.require_content(site.viewer(request))
         given = str(request.query_params.get("from", "0"))
         start = int(given) if given.isdecimal() and len(given) < 16 else 0
         data = await asyncio.to_thread(read_recording, site.web.recordings, session, start)

@@ -15,6 +15,7 @@ from keyturn.channels.web.guard import HEADERS, session_cookie
 from keyturn.channels.web.rendering import render
 from keyturn.errors import KeyturnError
 from keyturn.identity import Person
+from keyturn.service.people import require_writer
 
 HTML = "text/html"
 AnyRequest = Request[Any, Any, Any]
@@ -38,11 +39,18 @@ class Site:
         cookie = session_cookie(request.headers)
         return self.web.person_of_cookie(cookie) if cookie else None
 
+    @property
+    def provider_name(self) -> str:
+        """What the button of the OpenID provider says; empty where there is none."""
+        return self.web.signing_in.settings.name if self.web.signing_in else ""
+
     def viewer(self, request: AnyRequest) -> Person:
-        """Who is signed in. Raises `SignInNeeded`."""
+        """Who is signed in. Raises `SignInNeeded`; for a write `ReadsOnly`, when they are an auditor."""
         person = self.person(request)
         if person is None:
             raise SignInNeeded("You are not signed in.")
+        if request.method not in ("GET", "HEAD"):
+            require_writer(person)
         return person
 
     def page(
@@ -78,7 +86,12 @@ class Site:
     def _error_page(self, request: AnyRequest, error: KeyturnError) -> Response[str]:
         if isinstance(error, SignInNeeded):
             return self.page(
-                request, "login.html", status=error.status, code="", resume=from_elsewhere(request.headers)
+                request,
+                "login.html",
+                status=error.status,
+                code="",
+                resume=from_elsewhere(request.headers),
+                provider=self.provider_name,
             )
         try:
             return self.page(

@@ -6,6 +6,7 @@ import datetime
 from typing import Any
 
 from keyturn.ledger.entries import Entry
+from keyturn.service.model import Conditions
 
 STATES = {
     "waiting": "Waiting",
@@ -29,9 +30,85 @@ KINDS = {
     "tool": "tool call",
     "http": "web request",
     "policy": "policy change",
+    "definition": "agent's definition",
+    "plan": "plan",
+}
+READY = {
+    "action": "Approving lets exactly these bytes run, once. The agent is told your reason.",
+    "plan": "Approving lets exactly these steps run, in this order, each once. Anything else that policy holds stops the plan.",
+    "policy": "Approving publishes exactly this change.",
+    "definition": "Approving lets this agent, as it is now, do everything that it was allowed before.",
+    "baseline": "Approving pins what is listed as the agent's ordinary behaviour: it raises no alarm from then on.",
+    "response": "Approving lifts it at once: what rules and grants allow is allowed again.",
+}
+"""What approving does, by the subject of the request."""
+CLOCKS = {
+    "recorded": "from the action to its entry",
+    "evaluated": "from that entry to the finding",
+    "found": "from the onset to the finding",
+    "delivered": "from the finding to the first message",
+    "viewed": "until somebody with no part in it looked",
+    "acknowledged": "until a person looked after it",
+    "resolved": "until it was settled",
+}
+"""The clocks of audit lag (`drift.lag`)."""
+GRADES = {
+    "PROVEN": "Proven: what was observed is contained in what people approved, in its window, once.",
+    "VERSION-BOUND": "Bound to an approved version: it occurs only under that, and its declared effects cover it.",
+    "CANDIDATE": "A candidate: the same object and time only. A person has to confirm it.",
+    "NONE": "No approved change explains it.",
+}
+DEEDS = {
+    "step-up": "Stepped up: everything it does is held for people.",
+    "suspend": "Suspended: nothing that it was allowed before counts.",
+    "stop": "Stopped: its sessions were ended and every action is refused.",
+}
+STEPS = {
+    "acknowledged": "looks after it",
+    "explained": "explained it",
+    "accepted": "accepted it",
+    "closed": "closed it",
+    "reopened": "reopened it",
+}
+TIERS = {"low": "Low risk", "medium": "Medium risk", "high": "High risk", "critical": "Critical"}
+RANKS = {"critical": "Critical", "high": "High", "change": "Changes", "medium": "Medium", "low": "Low"}
+"""What the queue is filtered by, in its order."""
+RANK_PLACES = {rank: place for place, rank in enumerate(RANKS)}
+TIER_MARKS = {"low": "○", "medium": "◐", "high": "▲", "critical": "■"}
+"""A shape for each tier, so that it is not told by colour alone."""
+DEFINITION_STATES = {"approved": "approved", "changed": "denied", "unknown": "expired"}
+"""What people know of a definition, as the state whose colour it has."""
+DEFINITION_MEANS = {
+    "approved": "People approved exactly what it is.",
+    "changed": "It is not what people approved.",
+    "unknown": "Nobody has approved what it is where it works.",
 }
 VERDICTS = {"run": "ran at once", "hold": "held for people", "refuse": "refused"}
+LEVELS = {"idp": "confirmed at the provider", "signed": "signed", "signed+hardware": "signed in hardware"}
+"""How a decision was made, by its verified level."""
 MISSING = "not given by the client"
+
+
+def kind(request: Any) -> str:
+    """What a request is about, in a word or two: `command`, `policy change`."""
+    return KINDS.get(request.kind, f"{request.kind} change" if request.subject != "action" else request.kind)
+
+
+def rank(request: Any) -> str:
+    """Where a request stands in the queue: its tier, or `change`."""
+    return rank_of(request.risk.tier if request.risk else "")
+
+
+def rank_of(tier: str) -> str:
+    """Where a request of that risk tier stands; one without is a change."""
+    if not tier:
+        return "change"
+    return tier if tier in RANKS else "critical"
+
+
+def ready(subject: str) -> str:
+    """What approving does."""
+    return READY.get(subject, "Approving makes exactly this change.")
 
 
 def duration(milliseconds: int) -> str:
@@ -53,9 +130,76 @@ def left(expires: int, now: int) -> str:
     return f"{duration(expires - now)} left" if expires > now else "time is up"
 
 
+def between(since: Any) -> str:
+    """A moment that is known as an interval."""
+    if since.earliest == since.latest:
+        return moment(since.earliest)
+    return f"between {moment(since.earliest)} and {moment(since.latest)}"
+
+
+def number(value: float) -> str:
+    """`0.42`, `201`, `1,250`: four significant digits at most."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
+
+
+def odds(evidence: float) -> str:
+    """An e-value in words: the odds against there being no drift (Shafer 2021, testing by betting)."""
+    if evidence < 10:
+        return "weak evidence: it may be chance"
+    return f"odds of {number(evidence)} to 1 against no drift"
+
+
+def change(magnitude: Any) -> str:
+    """How large a drift is: from what to what, and how many times that."""
+    told = f"{number(magnitude.baseline)} → {number(magnitude.value)} {magnitude.unit}".rstrip()
+    if magnitude.baseline > 0 and magnitude.value > 0:
+        times = magnitude.value / magnitude.baseline
+        told += f", {number(times)} times as much" if times >= 1 else f", {number(1 / times)} times less"
+    return told
+
+
+def clocked(reading: Any) -> str:
+    """One clock: `4 min`, `between 4 min and 2 h`, `4 min so far`."""
+    least, most = (f"{ms} ms" if ms < 1000 else duration(ms) for ms in (reading.least, reading.most))
+    told = most if least == most else f"between {least} and {most}"
+    return f"{told} so far" if reading.running else told
+
+
+def span(milliseconds: int) -> str:
+    """A time span that may be short."""
+    return f"{milliseconds} ms" if milliseconds < 1000 else duration(milliseconds)
+
+
 def ago(time: int, now: int) -> str:
     """`14 min ago`."""
     return f"{duration(now - time)} ago"
+
+
+def conditions(given: Conditions, now: int) -> list[str]:
+    """What is asked beside people, and when what happens."""
+    said = []
+    if given.closed:
+        said.append(given.closed)
+    elif given.window:
+        said.append(f"It can be approved and run only in the window {given.window}, which is open.")
+    if given.frozen:
+        said.append(given.frozen)
+    if given.ticket:
+        named = f": {given.reference}" if given.reference else ""
+        said.append(f"Approving needs an approved change{named}.")
+    if given.remind_at is not None:
+        said.append(f"Whoever can still decide is reminded at {clock(given.remind_at, now)}.")
+    if given.escalate_at is not None:
+        said.append(f"At {clock(given.escalate_at, now)} it goes to {given.escalate_to}, too.")
+    said += [f"It went to {one.to}, too, {ago(one.time, now)}." for one in given.escalated]
+    return said
+
+
+def clock(time: int, now: int) -> str:
+    """`14:10 UTC (in 6 min)`; with the day when it is not today's."""
+    then, today = (datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC) for ms in (time, now))
+    shown = then.strftime("%H:%M UTC") if then.date() == today.date() else then.strftime("%Y-%m-%d %H:%M UTC")
+    return f"{shown} (in {duration(time - now)})" if time > now else shown
 
 
 def moment(time: int) -> str:
@@ -90,6 +234,15 @@ def gist(entry: Entry) -> str:
         "session.opened": (_name(f.get("agent")), _name(f.get("human"), "person")),
         "session.closed": (f.get("why"),),
         "session.stopped": (f.get("by"), f.get("why")),
+        "finding.opened": (f.get("severity"), f.get("words")),
+        "finding.viewed": (f.get("by"), f.get("finding")),
+        "finding.acknowledged": (f.get("by"), f.get("finding"), f.get("reason")),
+        "finding.explained": (f.get("by"), f.get("finding"), f.get("reason")),
+        "finding.accepted": (f.get("by"), f.get("finding"), f.get("reason")),
+        "finding.closed": (f.get("by"), f.get("outcome"), f.get("reason")),
+        "finding.reopened": (f.get("by"), f.get("finding"), f.get("reason")),
+        "response.begun": (f.get("do"), f.get("name"), f.get("finding")),
+        "response.lifted": (f.get("by"), f.get("response"), f.get("why")),
         "policy.published": (f.get("digest"),),
         "policy.proposed": (f.get("digest"),),
         "person.enrolled": (f.get("id"),),

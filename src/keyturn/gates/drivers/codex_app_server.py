@@ -2,12 +2,14 @@
 
 Rules kept here:
 
-- The thread is started with `approvalPolicy: untrusted`, a human reviewer and a read-only sandbox: everything is asked
-  about, and what somehow isn't can't write.
+- The thread is started with `approvalPolicy: untrusted` and a human reviewer: everything is asked about, from version
+  0.169.0 on. An older one, or a thread that came out otherwise, ends the run before the prompt is sent.
+- It is started without a sandbox of Codex's own. In one, an allowed command would start inside it, fail where it writes, and
+  be started again outside, unasked and only if it failed at once: twice for one permit, or half.
 - The only yes ever said is `accept`, for this one call; never for the session, never a new rule, never a permission.
 - What an item announced and what is asked about it must agree, else it is declined.
 - A decline has no room for words, so they are put into the running turn first (`turn/steer`).
-- What ran without a question (`write_stdin`, a search by the provider) is reported as `Observed`.
+- What ran without a question (a search by the provider, typing, which `launch` switches off) is reported as `Observed`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 
 from keyturn.actions import FileEdit, HttpRequest, Shell, ToolCall
 from keyturn.gates.drivers import rpc
+from keyturn.gates.drivers.codex_thread import ASKING, otherwise, too_old, version_of
 from keyturn.gates.drivers.model import Ask, Ended, Event, Finished, Observed, Opened, Said, Verdict, clip
 from keyturn.gates.hooks import tools
 from keyturn.gates.hooks.model import Edit, Proposal
@@ -80,35 +83,34 @@ class CodexAppServer:
         if not isinstance(result, dict):
             return self._end(False, f"Codex refused {method}: {rpc.words_of(message.get('error'))}.")
         if method == "initialize":
-            self._version = _version(result.get("userAgent"))
+            self._version = version_of(result.get("userAgent"))
+            if why := too_old(self._version):
+                return self._end(False, why)
             return [
                 rpc.notification("initialized", {}),
-                self._calls.request("thread/start", self._thread_start()),
+                self._calls.request("thread/start", {"cwd": self._cwd, **ASKING}),
             ]
         if method == "thread/start":
-            thread = result.get("thread")
-            number = thread.get("id") if isinstance(thread, dict) else None
-            if not isinstance(number, str) or not number:
-                return self._end(False, "Codex started a thread without an id.")
-            self._thread = number
-            text = [{"type": "text", "text": self._prompt}]
-            model = result.get("model")
-            return [
-                Opened(number, self._version, model if isinstance(model, str) else ""),
-                self._calls.request("turn/start", {"threadId": number, "input": text}),
-            ]
+            return self._thread_started(result)
         turn = result.get("turn")
         if method == "turn/start" and isinstance(turn, dict) and isinstance(turn.get("id"), str):
             self._turn = turn["id"]
         return []
 
-    def _thread_start(self) -> dict[str, Any]:
-        return {
-            "cwd": self._cwd,
-            "approvalPolicy": "untrusted",
-            "approvalsReviewer": "user",
-            "sandbox": "read-only",
-        }
+    def _thread_started(self, result: dict[str, Any]) -> list[Event]:
+        thread = result.get("thread")
+        number = thread.get("id") if isinstance(thread, dict) else None
+        if not isinstance(number, str) or not number:
+            return self._end(False, "Codex started a thread without an id.")
+        if why := otherwise(result):
+            return self._end(False, why)
+        self._thread = number
+        text = [{"type": "text", "text": self._prompt}]
+        model = result.get("model")
+        return [
+            Opened(number, self._version, model if isinstance(model, str) else ""),
+            self._calls.request("turn/start", {"threadId": number, "input": text}),
+        ]
 
     # --- what Codex reports ---------------------------------------------------------------------
 
@@ -381,8 +383,3 @@ def _texts(value: Any) -> list[str]:
         for part in value
         if isinstance(part, str | dict)
     ]
-
-
-def _version(agent: Any) -> str:
-    found = re.search(r"/(\d+\.\d+\.\d+\S*)", agent) if isinstance(agent, str) else None
-    return found[1] if found else ""

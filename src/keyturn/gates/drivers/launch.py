@@ -51,6 +51,9 @@ _ONLY_INSTALLED = {
     "gemini": "Gemini takes settings for one run only from files that root owns, so hooks can't be wired for one run.",
 }
 
+_CODEX_WITHOUT = ("--disable", "hooks", "--disable", "unified_exec_tty")
+"""Hooks would ask twice. Without a terminal a command's input is closed, so nothing can be typed into it unasked."""
+
 ASKS_TWICE = ("gemini", "copilot")
 """Clients that can't be told to leave installed hooks out: with those installed, they are not driven as well."""
 
@@ -127,7 +130,7 @@ def driven(client: str, command: Sequence[str], port: int, environment: Mapping[
     if client in ("gemini", "copilot"):
         return Launch("driven", (*argv, "--acp"), {"COPILOT_ALLOW_ALL": None})
     if client == "codex":
-        return Launch("driven", (*argv, "--disable", "hooks", "app-server"))
+        return Launch("driven", (*argv, *_CODEX_WITHOUT, "app-server"))
     serve = ("serve", "--hostname", "127.0.0.1", "--port", str(port))
     config = {**_content_of(environment), "permission": {"*": "ask"}}
     return Launch(

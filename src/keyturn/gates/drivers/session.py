@@ -2,7 +2,8 @@
 
 It asks through the same `Authorization` as the hook desk: files are digested now and again after people decided, all
 parts of a call must be allowed, and permits are used last. What the client asks a second time about one call (a folder
-first, then the command) is one action: the first verdict stands.
+first, then the command) is one action: the first verdict stands. Every allowed call gets a receipt: of one that the client
+had not said the end of when it was ended, what it came to is unknown.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from keyturn.gates.connection import RemoteService
 from keyturn.gates.drivers.model import Ask, Finished, Observed, Opened, Verdict
 from keyturn.gates.hooks import places, speech
 from keyturn.gates.hooks.authorization import Asking, Authorization, wiring
-from keyturn.gates.hooks.definition import definition
+from keyturn.gates.hooks.definition import captured
 from keyturn.gates.hooks.dialects import Dialect
 from keyturn.gates.hooks.model import HookEvent, Proposal
 from keyturn.gates.hooks.receipts import receipts
 from keyturn.gates.hooks.runs import Allowed, Run, pair_key
 from keyturn.resources import Surroundings
 from keyturn.service.interface import Service
-from keyturn.service.model import SessionView
+from keyturn.service.model import Receipt, SessionView
+
+UNFINISHED = "the run was over before the client said how it ended"
 
 FOR_EVER = 7 * 24 * 3600.0
 """Seconds to wait for people. The request's own deadline comes long before."""
@@ -63,13 +66,14 @@ class DrivenSession:
         self._run.parents = parents
         self._verdicts: dict[str, asyncio.Task[Verdict]] = {}
         self._allowed: dict[str, list[tuple[tuple[Proposal, ...], tuple[Allowed, ...]]]] = {}
+        self.unfinished = 0
+        """How many allowed calls the client never said the end of; known once the session was closed."""
 
     async def open(self, pid: int | None) -> SessionView:
         """Open the session. Raises `Unreachable`: then nothing may be started."""
         place = self._run.place
-        self._run.definition = await asyncio.to_thread(
-            definition, self._dialect, place.workspace, place.home, self._uid
-        )
+        described = await asyncio.to_thread(captured, self._dialect, place.workspace, place.home, self._uid)
+        self._run.described, self._run.definition = described, described.digest
         view = await self._service.open_session(
             agent=self._agent,
             human=None,
@@ -77,6 +81,7 @@ class DrivenSession:
             cwd=self._cwd,
             parents=self._run.parents,
             definition=self._run.definition,
+            described=self._run.described,
             pid=pid,
         )
         self._run.session = view.id
@@ -127,22 +132,45 @@ class DrivenSession:
 
     async def finished(self, event: Finished) -> None:
         """Report receipts for what the call was allowed to do. A receipt that can't be delivered changes nothing."""
+        for receipt in await self._receipts(event):
+            if not await self._reported(receipt):
+                return
+
+    async def _receipts(self, event: Finished) -> list[Receipt]:
+        found: list[Receipt] = []
         for proposals, allowed in self._allowed.pop(event.call, []):
             result = {"outcome": event.outcome, "output": event.output, "exit_code": event.exit_code}
             told = HookEvent("result", "", self._cwd, proposals=proposals, call=event.call, result=result)
-            for receipt in await asyncio.to_thread(receipts, told, allowed, self._uid):
-                try:
-                    await self._service.report(receipt)
-                except KeyturnError:
-                    return
+            found += await asyncio.to_thread(receipts, told, allowed, self._uid)
+        return found
+
+    async def _reported(self, receipt: Receipt) -> bool:
+        try:
+            await self._service.report(receipt)
+        except KeyturnError:
+            return False
+        return True
 
     async def close(self, why: str) -> SessionView | None:
-        """Close the session with its count; None when there is none. Raises `KeyturnError` when it can't be closed."""
+        """Close the session with its count; None when there is none. Raises `KeyturnError` when it can't be closed.
+
+        The client has ended by then: what it was allowed and never said the end of is reported as that.
+        """
         for task in self._verdicts.values():
             task.cancel()
         if self._run.session is None:
             return None
+        await self._unfinished()
         return await self._service.close_session(self._run.session, why)
+
+    async def _unfinished(self) -> None:
+        calls = [*self._allowed]
+        self.unfinished = len(calls)
+        for call in calls:
+            for receipt in await self._receipts(Finished(call, "unknown")):
+                note = f"{UNFINISHED}; {receipt.note}" if receipt.note else UNFINISHED
+                if not await self._reported(replace(receipt, output=None, output_bytes=None, note=note)):
+                    return
 
     def _asking(self, ask: Ask) -> Asking:
         event = HookEvent("proposal", "", ask.cwd, proposals=ask.proposals, call=ask.call)

@@ -6,6 +6,7 @@ Rules kept here:
 - Everything else is asked for. No server, no answer, a fault of our own: no, in words (promise 10).
 - Held means that the process waits, for as long as the request does; nobody's patience ends before.
 - After people approved, the files are looked at again: other bytes are not what was approved (promise 4).
+- What a grant covers is asked for each time, and ended when that is revoked (`revoking`).
 - A *run* that policy gave by itself is remembered for exactly the same question (program, words, variables, folder,
   digests, links, scope) and is used only while nothing changed that could change the answer (`remembered`).
 """
@@ -33,6 +34,7 @@ from keyturn.gates.exec.processes import Processes
 from keyturn.gates.exec.proposals import proposal, spoken, started
 from keyturn.gates.exec.remembered import Line, Memory, Yes
 from keyturn.gates.exec.reports import Reports
+from keyturn.gates.exec.revoking import Revoking
 from keyturn.gates.exec.waiting import ended
 from keyturn.gates.exec.wired import Wired
 from keyturn.gates.hooks import speech
@@ -102,6 +104,7 @@ class Decisions:
         self._memory = Memory(line, setting.session, setting.around.workspace)
         self._asking: set[asyncio.Task[None]] = set()
         self._reports = Reports(service, loop)
+        self.revoking = Revoking(service, loop, setting.session, tell)
         self._denied: dict[int, tuple[bytes, str]] = {}
         self._first: int | None = None
         self._first_script = ""
@@ -259,6 +262,7 @@ class Decisions:
             seen, scopes.opened(begun.action, begun.reading, seen.cwd, executes, seen.environment)
         )
         self._reports.begun(begun.action)
+        self.revoking.began(seen.tgid, begun.grant)
         self.counts.begun += 1
         return True
 
@@ -288,13 +292,14 @@ class Decisions:
             outcome.action, reading, seen.cwd, executes, seen.environment, None if leaving else above
         )
         self._processes.open(seen, new)
-        if (
-            held or outcome.request is not None
-        ):  # asked again after people approved it, where nobody could wait
+        self.revoking.began(seen.tgid, outcome.grant)
+        if held or outcome.request is not None or outcome.grant is not None:
+            # People approved it: just now, while nobody could wait, or for a time.
             self.counts.approved += 1
         else:
             self.counts.allowed += 1
-            self._memory.keep(looked, above, Yes(outcome.decision.policy, number, new))
+            if not outcome.counted:
+                self._memory.keep(looked, above, Yes(outcome.decision.policy, number, new))
         if seen.tgid == self._first and self.first is None:
             self.first = outcome
         else:
@@ -334,6 +339,7 @@ class Decisions:
 
     async def finished(self, code: int | None) -> None:
         """End what still asks, and report what started. Never raises."""
+        await self.revoking.close()
         asking = list(self._asking)
         for task in asking:
             task.cancel()

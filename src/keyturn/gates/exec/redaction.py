@@ -2,6 +2,8 @@
 
 Rules kept here:
 
+- What `keyturn.redaction` finds in a text is masked here, too; the rules below are about what arrives in pieces, and err on the safe side.
+- A line in which a secret may stand (`scan.hinted`) is kept back until it ends, as long as it is no longer than `MOST_LINE`.
 - Tokens are found by their issuers' own prefixes and lengths (AWS, GitHub, GitLab, Slack, OpenAI, Google, JSON Web Tokens);
   values by the name before them (`password=…`, `Authorization: …`); private keys by their PEM armour (RFC 7468).
 - A secret that arrives in pieces is masked like one that arrives whole: whatever could still become one is kept back until it
@@ -16,9 +18,13 @@ from __future__ import annotations
 
 import re
 
+from keyturn.redaction.scan import hinted, hits
+
 MASK = "[masked]"
 HIDDEN = "[hidden]"
 MOST_HELD = 8_192
+MOST_LINE = 2_000
+"""Characters of an unfinished line that is kept back as a whole: whatever draws a screen never ends its lines."""
 
 _QUIET_ESCAPE = re.compile(r"\x1b\[[0-9;:]*[mK]")
 _OPEN_ESCAPE = re.compile(r"\x1b(?:\[[0-9;:?<=>!]*)?\Z")
@@ -148,6 +154,7 @@ def _mask(text: str) -> str:
         name = match.lastgroup or "value"
         start, end = match.span(name)
         spans.append((start, end))
+    spans += _hits(plain)
     done: list[str] = []
     at = 0
     for start, end in sorted(spans):
@@ -161,6 +168,15 @@ def _mask(text: str) -> str:
     return "".join([*done, text[at:]])
 
 
+def _hits(plain: str) -> list[tuple[int, int]]:
+    """Where `keyturn.redaction` finds secrets, in characters."""
+    data = plain.encode("utf-8", "surrogatepass")
+    found = [(hit.start, hit.end) for hit in hits(data)]
+    if not found or len(data) == len(plain):
+        return found
+    return [tuple(len(data[:at].decode("utf-8", "surrogatepass")) for at in span) for span in found]  # type: ignore[misc]
+
+
 def _safe(text: str) -> int:
     """How much of *text* can't become part of a secret, whatever follows."""
     escape = _OPEN_ESCAPE.search(text)
@@ -168,6 +184,8 @@ def _safe(text: str) -> int:
     plain, places = _seen(whole)
     line = max(plain.rfind("\n"), plain.rfind("\r")) + 1
     starts = [len(plain)]
+    if 0 < len(plain) - line <= MOST_LINE and hinted(plain[line:].encode("utf-8", "surrogatepass")):
+        starts.append(line)
     for pattern in (_OPENING, _QUOTED, _WORD, _NAME_END, _PEM_PARTIAL):
         found = pattern.search(plain, line if pattern is not _WORD else max(line, len(plain) - 2 * MOST_HELD))
         if found is not None:

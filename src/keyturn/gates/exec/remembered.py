@@ -3,7 +3,8 @@
 Rules kept here:
 
 - A yes is used only while the line stands under which it was asked for, and says the same policy (`standing`).
-- What people approved is never kept: an approval is for once.
+- What people approved is never kept: an approval is for once, and a grant counts its uses and can be revoked.
+- Nor is what policy counts (`Outcome.counted`): each time has to be asked for, or the count would be wrong.
 - The short way, by the question's number alone, is for questions whose answer depends on nothing on the disk but the program
   itself, which the number stands for (`contents.looks_nowhere`), and for the very same scope. Others are looked into each time.
 """

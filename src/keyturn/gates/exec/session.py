@@ -12,6 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keyturn.actions import Agent, Attribution, Gate, Human, Text
+from keyturn.drift.definition import Definition
+from keyturn.drift.tags import carried
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates.connection import Connection, RemoteService
 from keyturn.gates.exec import killswitch
@@ -24,7 +26,7 @@ from keyturn.gates.exec.standing import StandingLine
 from keyturn.gates.exec.wired import Around, Wired
 from keyturn.gates.hooks import places
 from keyturn.gates.hooks.authorization import wiring
-from keyturn.gates.hooks.definition import definition
+from keyturn.gates.hooks.definition import captured
 from keyturn.gates.hooks.dialects import dialect_of
 from keyturn.gates.protocol import Recorded
 from keyturn.resources import Surroundings
@@ -100,22 +102,25 @@ class ExecSession:
             command.client or command.agent or os.path.basename(command.argv[0]), command.client or "exec"
         )
         uid, place = os.getuid(), self._place
+        described = await asyncio.to_thread(self._described, place, uid)
+        definition = described.digest if described else None
         self._view = view = await self._service.open_session(
             agent=agent,
             human=None,
             gate=self._gate,
             cwd=command.cwd,
             parents=command.parents,
-            definition=await asyncio.to_thread(self._definition, place, uid),
+            definition=definition,
+            described=described,
             pid=os.getpid(),
         )
         human = Human(view.human, "os-uid", uid) if view.human else None
         setting = Setting(
             session=view.id,
             gate=self._gate,
-            attribution=Attribution(agent=agent, human=human, parents=command.parents),
+            attribution=Attribution(agent=agent, human=human, definition=definition, parents=command.parents),
             around=replace(self.around, cwd="/"),
-            baseline=dict(command.environment),
+            baseline=carried(view.tag, view.trace, command.environment),
             uid=uid,
             agent=bool(command.agent or command.client),
             wired=self._wired(place.home, uid),
@@ -126,10 +131,10 @@ class ExecSession:
         )
         return view
 
-    def _definition(self, place: places.Place, uid: int) -> str | None:
+    def _described(self, place: places.Place, uid: int) -> Definition | None:
         if not self._command.client:
             return None
-        return definition(dialect_of(self._command.client), place.workspace, place.home, uid)
+        return captured(dialect_of(self._command.client), place.workspace, place.home, uid)
 
     def _wired(self, home: str, uid: int) -> Wired | None:
         command = self._command
@@ -137,7 +142,9 @@ class ExecSession:
         if client is None:
             return None
         temporary = command.environment.get("TMPDIR", "").rstrip("/") or "/tmp"  # noqa: S108
-        return Wired(client, Around(home, temporary, dict(command.environment), uid, command.hooks), born)
+        view = self._view
+        started = carried(view.tag, view.trace, command.environment) if view else dict(command.environment)
+        return Wired(client, Around(home, temporary, started, uid, command.hooks), born)
 
     async def instruct(self, prompt: str) -> None:
         """Record the instruction that the client is about to get."""
@@ -179,10 +186,10 @@ class ExecSession:
             await self._connection.close()
 
 
-def agent_environment(environment: Mapping[str, str], session: str, variable: str) -> dict[str, str]:
-    """*environment* for what is supervised: it knows its session, and has no person's token."""
+def agent_environment(environment: Mapping[str, str], session: SessionView, variable: str) -> dict[str, str]:
+    """*environment* for what is supervised: it knows its session, carries its tag, and has no person's token."""
     kept = {name: value for name, value in environment.items() if name != "KEYTURN_TOKEN_FILE"}
-    return {**kept, variable: session}
+    return {**carried(session.tag, session.trace, kept), variable: session.id}
 
 
 __all__ = ["Command", "ExecSession", "agent_environment"]

@@ -18,7 +18,6 @@ import select
 import signal
 import socket
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +31,7 @@ from keyturn.gates.exec.model import Allow, Deny, Exec, Verdict
 from keyturn.gates.exec.repeated import Repeated
 from keyturn.gates.exec.saying import ready, say
 from keyturn.gates.exec.starting import become
-from keyturn.gates.exec.tree import descendants, parents, reap_orphans
+from keyturn.gates.exec.tree import descendants, kill_all, parents, reap_orphans
 
 Answer = Callable[[Verdict], None]
 Decide = Callable[[Exec, Answer], Verdict | None]
@@ -171,17 +170,14 @@ class Supervisor:
         """See `Child.kill_tree`."""
         self._stopped = True
         self._nudge()
-        ended: set[int] = set()
-        while alive := self._alive():
-            for pid in alive:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            ended |= alive
-            time.sleep(0.001)  # what was killed needs a moment to be gone
+        ended = kill_all(self._alive)
         reap_orphans(os.getpid(), frozenset(self._started))
         return len(ended)
+
+    def orphans(self, known: dict[int, tuple[int, str]]) -> set[int]:
+        """Out of all processes: those of the tree that lost their parent and came to us."""
+        own, kept = os.getpid(), self._others | set(self._started)
+        return {pid for pid, (parent, _) in known.items() if parent == own and pid not in kept}
 
     def _alive(self) -> set[int]:
         """The tree's living processes: what is below the commands started, and orphans that came to us."""

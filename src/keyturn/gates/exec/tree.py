@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import time
+from collections.abc import Callable
 
 
 def parents() -> dict[int, tuple[int, str]]:
@@ -35,6 +39,21 @@ def descendants(root: int, known: dict[int, tuple[int, str]] | None = None) -> s
     return {pid for pid in found if known[pid][1] not in ("Z", "X")}
 
 
+def kill_all(alive: Callable[[], set[int]]) -> set[int]:
+    """Kill what *alive* gives until it gives nothing any more; all that were killed.
+
+    Members appear while others die, so it is asked again and again; nothing tells when the last of them is gone.
+    """
+    ended: set[int] = set()
+    while found := alive():
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        ended |= found
+        time.sleep(0.001)  # what was killed needs a moment to be gone
+    return ended
+
+
 def reap_orphans(root: int, kept: frozenset[int]) -> None:
     """Collect adopted children of *root* that ended, all but *kept*, which somebody waits for."""
     for pid, (parent, state) in parents().items():
@@ -45,4 +64,4 @@ def reap_orphans(root: int, kept: frozenset[int]) -> None:
                 continue
 
 
-__all__ = ["descendants", "parents", "reap_orphans"]
+__all__ = ["descendants", "kill_all", "parents", "reap_orphans"]

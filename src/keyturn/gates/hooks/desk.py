@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 
 from keyturn.actions import Agent, Gate, Human, Text
 from keyturn.errors import KeyturnError
 from keyturn.gates.hooks import places, speech, transcripts
 from keyturn.gates.hooks.authorization import Asking, Authorization, wiring
-from keyturn.gates.hooks.definition import definition
+from keyturn.gates.hooks.definition import captured, configured_servers
 from keyturn.gates.hooks.dialects import Dialect, dialect_of
 from keyturn.gates.hooks.model import HookAnswer, HookCall, HookEvent, HookVerdict
 from keyturn.gates.hooks.receipts import receipts
@@ -25,10 +26,11 @@ from keyturn.gates.hooks.rendering import denial
 from keyturn.gates.hooks.runs import MAX_RUNS, Bounded, Pairs, Run, pair_key, pair_keys
 from keyturn.gates.hooks.settings import DeskSettings
 from keyturn.gates.hooks.starts import Starts
+from keyturn.gates.mcp_listing import listed, plain_environment, with_tools
 from keyturn.resources import Surroundings
 from keyturn.service.errors import SessionClosed, UnknownSession
 from keyturn.service.interface import Service
-from keyturn.service.model import Peer
+from keyturn.service.model import Opener, Peer
 
 __all__ = ["DeskSettings", "HookDesk"]
 
@@ -124,13 +126,28 @@ class HookDesk:
             client_session=run.client_session,
             parents=run.parents,
             definition=run.definition,
+            described=run.described,
             pid=run.place.pids[0] if run.place.pids else None,
+            opener=Opener(f"hooks:{peer.uid}"),
         )
         run.session = view.id
 
     async def _define(self, dialect: Dialect, run: Run, peer: Peer) -> None:
         where = run.place
-        run.definition = await asyncio.to_thread(definition, dialect, where.workspace, where.home, peer.uid)
+        described = await asyncio.to_thread(
+            captured, dialect, where.workspace, where.home, peer.uid, run.model
+        )
+        allowed = self._service.listable(dialect.name)
+        if (
+            allowed and run.listed is None and peer.uid == os.geteuid()
+        ):  # starting a server is its user's to do
+            servers = await asyncio.to_thread(
+                configured_servers, dialect, where.workspace, where.home, peer.uid
+            )
+            run.listed = await listed(servers, allowed, where.workspace, plain_environment(where.home))
+        if run.listed is not None:
+            described = with_tools(described, run.listed)
+        run.described, run.definition = described, described.digest
 
     async def _close(self, run: Run, event: HookEvent) -> None:
         self._runs.pop(run.client_session)
@@ -141,7 +158,10 @@ class HookDesk:
         if event.instruction is None or run.session is None:
             return
         run.instruction = Text(event.instruction, f"hook:{event.event}")
+        before = run.definition
         await self._define(dialect, run, peer)
+        if run.described is not None and run.definition != before:
+            await self._service.define(run.session, run.described)
         await self._service.instruct(run.session, run.instruction)
 
     # --- proposals and results --------------------------------------------------------------------

@@ -14,9 +14,11 @@ from msgspec.structs import replace
 
 from keyturn import canonical
 from keyturn.actions import Action, Human, Shell, Text
+from keyturn.drift.definition import Definition
 from keyturn.gates.hooks.confirmations import Confirmations
 from keyturn.gates.hooks.model import Proposal
 from keyturn.gates.hooks.places import Place
+from keyturn.gates.mcp_listing import Listed
 from keyturn.resources import Surroundings
 
 MAX_RUNS = 4_096
@@ -63,6 +65,8 @@ class Run:
         self.around = Surroundings()
         self.instruction: Text | None = None
         self.definition: str | None = None
+        self.described: Definition | None = None
+        self.listed: Listed | None = None
         self.parents: tuple[str, ...] = ()
         self.model = ""
         self.confirmations = Confirmations()

@@ -1,4 +1,5 @@
 -- PostgreSQL. The same tables as SQLite's, in the schema the connection finds first on its search path.
+-- Arrays are sent in binary (%b): as text, each byte of a leaf would be escaped.
 -- Text that is compared or ordered has the collation "C": the order of its UTF-8 bytes, as everywhere in Keyturn.
 
 -- name: schema
@@ -62,11 +63,11 @@ where lock.locktype = 'advisory' and lock.granted and lock.objsubid = 1
 
 -- name: add_entries
 insert into entry (idx, time, type, session, n, once, leaf, disclosures)
-select * from unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::bytea[], %s::bytea[])
+select * from unnest(%b::bigint[], %b::bigint[], %b::text[], %b::text[], %b::bigint[], %b::text[], %b::bytea[], %b::bytea[])
 
 -- name: put_tiles
 insert into tile (level, idx, hashes)
-select * from unnest(%s::integer[], %s::bigint[], %s::bytea[])
+select * from unnest(%b::integer[], %b::bigint[], %b::bytea[])
 on conflict (level, idx) do update set hashes = excluded.hashes
 
 -- name: put_checkpoint
@@ -75,16 +76,33 @@ on conflict (one) do update set note = excluded.note
 
 -- name: add_blobs
 insert into blob (digest, data)
-select * from unnest(%s::text[], %s::bytea[])
+select * from unnest(%b::text[], %b::bytea[])
 on conflict (digest) do nothing
+
+-- name: put_disclosures
+update entry set disclosures = new.disclosures
+from unnest(%b::bigint[], %b::bytea[]) as new (idx, disclosures)
+where entry.idx = new.idx
+
+-- name: delete_blobs
+delete from blob where digest = any(%s::text[])
+
+-- name: scrub_entry
+vacuum full entry
+
+-- name: scrub_blob
+vacuum full blob
+
+-- name: scrub_row
+vacuum full "row"
 
 -- name: put_rows
 insert into "row" (kind, key, state, at, body)
-select * from unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bytea[])
+select * from unnest(%b::text[], %b::text[], %b::text[], %b::bigint[], %b::bytea[])
 on conflict (kind, key) do update set state = excluded.state, at = excluded.at, body = excluded.body
 
 -- name: remove_rows
-delete from "row" using unnest(%s::text[], %s::text[]) as gone (kind, key)
+delete from "row" using unnest(%b::text[], %b::text[]) as gone (kind, key)
 where "row".kind = gone.kind and "row".key = gone.key
 
 -- name: delete_rows

@@ -56,6 +56,12 @@ on conflict (one) do update set note = excluded.note
 insert into blob (digest, data) values (?, ?)
 on conflict (digest) do nothing
 
+-- name: put_disclosures
+update entry set disclosures = ? where idx = ?
+
+-- name: delete_blob
+delete from blob where digest = ?
+
 -- name: put_row
 insert into row (kind, key, state, at, body) values (?, ?, ?, ?, ?)
 on conflict (kind, key) do update set state = excluded.state, at = excluded.at, body = excluded.body

@@ -3,7 +3,11 @@
 /** @param {string} id @returns {HTMLElement} */
 export const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
-const policy = globalThis.trustedTypes?.createPolicy("keyturn", { createHTML: (html) => html });
+const WORKER = "/sw.js";
+const policy = globalThis.trustedTypes?.createPolicy("keyturn", { createHTML: (html) => html, createScriptURL: () => WORKER });
+
+/** The service worker's address, as `register` wants it: the only script address that is ever made from text. */
+export const worker = () => /** @type {string} */ (/** @type {unknown} */ (policy ? policy.createScriptURL(WORKER) : WORKER));
 
 /** Nodes of a fragment that this server rendered and escaped. The only place where text becomes markup. */
 export async function fragment(/** @type {string} */ address) {
@@ -100,7 +104,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (document.querySelector("dialog[open]")) return;
-  if (target.closest("input, textarea, select, [contenteditable]")) {
+  if (target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) {
     if (event.key === "Escape") target.blur();
     return;
   }

@@ -1,5 +1,6 @@
 // Signing in: only pressing the button uses the link up. Opening it changes nothing.
 
+import { away } from "./away.js";
 import { $, keep, post, tell } from "./frame.js";
 
 if ($("sign-in").dataset.resume) location.replace(location.href);
@@ -28,3 +29,21 @@ if (button) {
   button.disabled = false;
   button.focus();
 }
+
+// At the provider: afterwards back to the page that was asked for.
+const there = /** @type {HTMLButtonElement|null} */ (document.getElementById("provider-go"));
+there?.addEventListener("click", async () => {
+  const next = location.pathname.startsWith("/login") ? "/" : location.pathname + location.search;
+  there.disabled = true;
+  let trouble = "No answer. You are not signed in. Try again.";
+  try {
+    trouble = await away("/login/provider", { next });
+  } catch {
+    // said below
+  }
+  if (trouble) {
+    tell($("sign-in-words"), trouble, "bad");
+    there.disabled = false;
+  }
+});
+if (there) there.disabled = false;

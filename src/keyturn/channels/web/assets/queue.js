@@ -15,9 +15,13 @@ const back = new Map();
 
 const rows = () => /** @type {HTMLElement[]} */ ([...list.children]);
 const waits = (/** @type {HTMLElement} */ row) => row.dataset.state === "waiting";
-const before = (/** @type {HTMLElement} */ a, /** @type {HTMLElement} */ b) =>
-  Number(a.dataset.expires) - Number(b.dataset.expires) < 0 ||
-  (a.dataset.expires === b.dataset.expires && String(a.dataset.id) < String(b.dataset.id));
+const only = list.dataset.tier;
+/** The queue's order: tier, deadline, id. */
+const before = (/** @type {HTMLElement} */ a, /** @type {HTMLElement} */ b) => {
+  const by = Number(a.dataset.rank) - Number(b.dataset.rank) || Number(a.dataset.expires) - Number(b.dataset.expires);
+  return by < 0 || (by === 0 && String(a.dataset.id) < String(b.dataset.id));
+};
+const shown = () => (mine.checked ? rows().filter((row) => row.dataset.may) : rows());
 
 function select(/** @type {HTMLElement|null|undefined} */ row) {
   if (!row) return;
@@ -31,16 +35,20 @@ function select(/** @type {HTMLElement|null|undefined} */ row) {
 }
 
 async function move(/** @type {number} */ step) {
-  const all = rows();
+  const all = shown();
   const at = selected ? all.indexOf(selected) : -1;
   if (at + step >= all.length && !more.parentElement?.hidden) await showMore();
-  select(rows()[Math.max(0, Math.min(at + step, list.children.length - 1))]);
+  const now = shown();
+  select(now[Math.max(0, Math.min(at + step, now.length - 1))]);
 }
 
 const open = (aim = "") => selected && location.assign(selected.getAttribute("href") + aim);
 
 keys({
   j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
+  0: () => location.assign("/"),
+  ...Object.fromEntries([...document.querySelectorAll("#tiers a[data-tier]")].map((a, n) => [n + 1, () => /** @type {HTMLElement} */ (a).click()])),
+  t: () => selected?.dataset.alike && location.assign(selected.dataset.alike),
   Enter: () => open(), o: () => open(), a: () => open("#approve"), d: () => open("#deny"),
 }); // prettier-ignore
 
@@ -50,7 +58,11 @@ function dress(/** @type {HTMLElement} */ row) {
 }
 rows().forEach(dress);
 
-function counts(/** @type {string|undefined} */ waiting) {
+function counts(/** @type {string|undefined} */ waiting, /** @type {DOMStringMap} */ each = {}) {
+  for (const [name, count] of Object.entries(each)) {
+    const place = name.startsWith("n") && document.getElementById(`n-${name.slice(1).toLowerCase()}`);
+    if (place) place.textContent = count ?? "";
+  }
   if (waiting !== undefined) {
     $("count").textContent = waiting;
     $("waiting-words").textContent = `${waiting} waiting`;
@@ -82,7 +94,7 @@ function place(/** @type {HTMLElement} */ row) {
     return;
   }
   back.delete(row.id);
-  if (!waits(row)) return;
+  if (!waits(row) || (only && row.dataset.tier !== only)) return;
   if (selected && before(row, selected)) back.set(row.id, row);
   else insert(row, true);
   say(`New request: ${row.querySelector(".effect")?.textContent}`);
@@ -99,12 +111,12 @@ clear.addEventListener("click", () => {
 });
 
 async function showMore() {
-  const part = await fragment(`/fragments/rows?before=${encodeURIComponent(more.dataset.before ?? "")}`);
+  const part = await fragment(`/fragments/rows?${only ? `tier=${only}&` : ""}before=${encodeURIComponent(more.dataset.before ?? "")}`);
   const box = /** @type {HTMLElement} */ (part.firstElementChild);
   for (const row of [...box.children]) if (!document.getElementById(row.id)) insert(/** @type {HTMLElement} */ (row), false);
   more.dataset.before = box.dataset.more;
   if (more.parentElement) more.parentElement.hidden = !box.dataset.more;
-  counts(box.dataset.waiting);
+  counts(box.dataset.waiting, box.dataset);
 }
 more.addEventListener("click", (event) => {
   event.preventDefault();
@@ -125,7 +137,7 @@ async function refresh() {
       const part = await fragment(`/fragments/row/${ids.map(encodeURIComponent).join(",")}`);
       const box = /** @type {HTMLElement} */ (part.firstElementChild);
       for (const row of [...box.children]) place(/** @type {HTMLElement} */ (row));
-      counts(box.dataset.waiting);
+      counts(box.dataset.waiting, box.dataset);
       tick();
     } catch {
       for (const id of ids) wanted.add(id);
@@ -140,6 +152,15 @@ live((change) => {
   wanted.add(change.request);
   refresh();
 });
+
+const mine = /** @type {HTMLInputElement} */ ($("mine"));
+mine.checked = localStorage.getItem("keyturn.mine") === "1";
+const apply = () => list.classList.toggle("mine", mine.checked);
+mine.addEventListener("change", () => {
+  localStorage.setItem("keyturn.mine", mine.checked ? "1" : "");
+  apply();
+});
+apply();
 
 const kept = document.getElementById(sessionStorage.getItem("keyturn.row") ?? "");
 if (kept?.parentElement === list) select(kept);

@@ -1,5 +1,6 @@
 // One request: approving waits until everything was on screen; nothing changes before the ledger has an entry.
 
+import { away } from "./away.js";
 import { $, fragment, keys, post, say, tell, tick } from "./frame.js";
 import { live } from "./live.js";
 
@@ -8,8 +9,17 @@ const words = document.getElementById("bar-words");
 const approve = /** @type {HTMLButtonElement|null} */ (document.getElementById("approve"));
 const deny = /** @type {HTMLButtonElement|null} */ (document.getElementById("deny"));
 const reason = /** @type {HTMLInputElement|null} */ (document.getElementById("reason"));
+const ticket = /** @type {HTMLInputElement|null} */ (document.getElementById("ticket"));
+const far = /** @type {HTMLSelectElement|null} */ (document.getElementById("far"));
 const address = `/requests/${encodeURIComponent(page.dataset.id ?? "")}`;
+const sign = /** @type {HTMLInputElement|null} */ (document.getElementById("sign"));
+/** No signature came about: nothing was sent. */
+class Unsigned extends Error {}
+const typed = /** @type {HTMLInputElement|null} */ (document.getElementById("typed"));
+const target = page.dataset.target ?? "";
 const needsReason = page.dataset.reason === "required";
+/** A critical action is approved only by typing what it hits. */
+const untyped = () => typed !== null && typed.value.trim() !== target;
 
 let busy = false;
 /** @type {"approve"|"deny"|null} */
@@ -30,11 +40,20 @@ function ready() {
   const no = barred("approve");
   deny.disabled = Boolean(barred("deny"));
   reason.disabled = deny.disabled && Boolean(no);
-  approve.disabled = Boolean(no) || marks.size > 0;
+  if (typed) typed.disabled = Boolean(no);
+  approve.disabled = Boolean(no) || marks.size > 0 || untyped();
+  if (ticket) ticket.disabled = Boolean(no);
   if (no) tell(words, deny.disabled ? no : `${no} You can still deny it.`);
   else if (marks.size) tell(words, `Read it to the end to approve: ${parts - marks.size} of ${parts} parts were on screen. You can deny at any time.`);
+  else if (untyped()) tell(words, `Type ${target} to approve it: the name of what it hits. You can deny at any time.`);
   else if (!words.dataset.tone && !armed) tell(words, page.dataset.ready ?? "");
 }
+typed?.addEventListener("input", ready);
+typed?.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.repeat || event.isComposing) return;
+  event.preventDefault();
+  arm("approve");
+});
 
 const box = $("exact");
 const watch = new IntersectionObserver(
@@ -51,6 +70,20 @@ const watch = new IntersectionObserver(
 for (const mark of marks) watch.observe(mark);
 ready();
 
+// --- how long the page was visible, and what was unfolded: recorded with the decision as this page's own word
+
+let visible = 0;
+let since = document.hidden ? 0 : performance.now();
+const dwelt = () => visible + (since && performance.now() - since);
+document.addEventListener("visibilitychange", () => {
+  visible = dwelt();
+  since = document.hidden ? 0 : performance.now();
+});
+/** @type {Set<string>} */
+const opened = new Set();
+for (const part of /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll("details[data-part]")))
+  part.addEventListener("toggle", () => part.open && opened.add(part.dataset.part ?? ""));
+
 // --- deciding
 
 function arm(/** @type {"approve"|"deny"} */ choice) {
@@ -58,7 +91,7 @@ function arm(/** @type {"approve"|"deny"} */ choice) {
   const button = choice === "approve" ? approve : deny;
   if (button.disabled) {
     say(words.textContent ?? "");
-    if (choice === "approve" && !barred("approve")) box.focus();
+    if (choice === "approve" && !barred("approve")) (marks.size ? box : typed)?.focus();
     return;
   }
   armed = choice;
@@ -71,24 +104,53 @@ function arm(/** @type {"approve"|"deny"} */ choice) {
 
 async function decide(/** @type {"approve"|"deny"} */ choice) {
   if (!approve || !deny || !reason || !words || busy || barred(choice) || (choice === "approve" && marks.size)) return;
-  if (needsReason && !reason.value.trim()) {
+  if (choice === "approve" && untyped()) return;
+  if (choice === "approve" && needsReason && !reason.value.trim()) {
     arm(choice);
-    tell(words, "This rule asks for a reason: nothing was sent yet.", "bad");
+    tell(words, "This asks for a reason: nothing was sent yet.", "bad");
     reason.focus();
+    return;
+  }
+  if (choice === "approve" && ticket && !ticket.value.trim()) {
+    tell(words, "Name the approved change: nothing was sent yet.", "bad");
+    ticket.focus();
     return;
   }
   busy = true;
   approve.disabled = deny.disabled = reason.disabled = true;
-  tell(words, "Recording…");
   const { digest, display } = page.dataset;
+  const made = { typed: typed?.value ?? "", dwell_ms: Math.round(dwelt()), opened: [...opened] };
   try {
-    const { ok, body } = await post(`${address}/decision`, { choice, digest, display, reason: reason.value });
+    const grant = choice === "approve" ? (far?.value ?? "") : "";
+    const given = { choice, digest, display, reason: reason.value, grant };
+    const named = { ticket: choice === "approve" ? (ticket?.value ?? "") : "" };
+    const signing = choice === "approve" && sign?.checked;
+    if (choice === "approve" && !signing && page.dataset.assurance === "idp") {
+      // The provider's word has to stand behind it: there, sign in anew, and back here.
+      const no = await away(`${address}/decision/provider`, { ...given, ...named, ...made });
+      return no ? failed(no) : tell(words, "To the provider…");
+    }
+    const signed = signing ? await signature({ ...given, ...named }) : {};
+    tell(words, "Recording…");
+    const { ok, body } = await post(`${address}/decision`, { ...given, ...named, ...made, ...signed });
     if (ok && Number.isInteger(body.entry)) return recorded(body.words);
     const error = body.error ?? {};
     failed(`${error.happened ?? ""} Not recorded. ${error.not_done ?? "Nothing ran."} ${error.next ?? "Try again."}`.trim());
-  } catch {
-    await unanswered();
+  } catch (error) {
+    if (error instanceof Unsigned) failed(`${error.message} Not recorded. Nothing ran.`);
+    else await unanswered();
   }
+}
+
+/** What a passkey makes of the statement that the server hands out. */
+async function signature(/** @type {object} */ wanted) {
+  tell(/** @type {HTMLElement} */ (words), "Confirm with your passkey…");
+  const { ok, body } = await post(`${address}/statement`, wanted);
+  if (!ok) throw new Unsigned(`${body.error?.happened ?? ""} ${body.error?.next ?? ""}`.trim());
+  const passkey = await import("./passkey.js");
+  return passkey.sign(body).catch((error) => {
+    throw new Unsigned(error.message);
+  });
 }
 
 function recorded(/** @type {string} */ said) {
@@ -117,9 +179,13 @@ async function unanswered() {
   else failed("Not recorded. Nothing ran. Try again.");
 }
 
+far?.addEventListener("change", () => {
+  const said = far.selectedOptions[0]?.textContent ?? "";
+  if (words) tell(words, far.value ? `Approving lets exactly these bytes run ${said}. It can be revoked under Grants.` : (page.dataset.ready ?? ""));
+});
 approve?.addEventListener("click", () => decide("approve"));
 deny?.addEventListener("click", () => decide("deny"));
-reason?.addEventListener("keydown", (event) => {
+for (const field of [reason, ticket]) field?.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.repeat || event.isComposing) return;
   event.preventDefault();
   if (armed) decide(armed);

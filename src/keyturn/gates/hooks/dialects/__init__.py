@@ -53,7 +53,9 @@ class Dialect(Struct, frozen=True):
     `reasoning` finds the stated reasoning for a call among the last records of the client's transcript: None means
     that the call isn't there yet, an empty text that it is there and nothing was said;
     `transcript` says where that lies when the hook doesn't (given the event and the user's home).
-    `loads` are the files that make the agent what it is, as glob patterns below the work folder or `~/`.
+    `loads` are the files that make the agent what it is, as glob patterns below the work folder or `~/`. Of `configures` only
+    servers, permissions and hooks count: the client writes into them all the time. `above` are instructions that it looks for in
+    every folder above, too; `imports`: its instructions take in others with `@path`. `tells_model`: every event names the model.
     `wiring` are the files and folders whose change would unhook the gate: policy knows them as Keyturn's own.
     `fresh_shell`: each command gets a shell of its own, so what one sets is not there for the next.
     `in_process`: the client itself asks, not a process that it starts. `asks_again`: it asks twice about some calls.
@@ -74,6 +76,10 @@ class Dialect(Struct, frozen=True):
     reasoning: Callable[[Sequence[dict[str, Any]], HookEvent], str | None] | None = None
     transcript: Callable[[HookEvent, str], str | None] | None = None
     loads: tuple[str, ...] = ()
+    configures: tuple[str, ...] = ()
+    above: tuple[str, ...] = ()
+    imports: bool = False
+    tells_model: bool = False
     wiring: tuple[str, ...] = ()
     in_process: bool = False
     asks_again: bool = False

@@ -266,6 +266,9 @@ DIALECT = Dialect(
         "~/.claude/CLAUDE.md", "~/.claude/settings.json", "~/.claude/agents/*.md", "~/.claude/commands/*.md",
         "~/.claude/skills/*/SKILL.md", "/etc/claude-code/managed-settings.json", "/etc/claude-code/CLAUDE.md",
     ),
+    configures=("~/.claude.json",),
+    above=("CLAUDE.md", "CLAUDE.local.md"),
+    imports=True,
     wiring=(
         ".claude/settings.json", ".claude/settings.local.json", "~/.claude/settings.json", "~/.claude.json",
         "/etc/claude-code",

@@ -187,6 +187,8 @@ DIALECT = Dialect(
         "~/.codex/rules/*.rules", "~/.codex/prompts/*.md", "~/.codex/skills/*/SKILL.md", "/etc/codex/requirements.toml",
         "/etc/codex/config.toml",
     ),
+    above=("AGENTS.md", "AGENTS.override.md"),
+    tells_model=True,
     wiring=(
         ".codex", "~/.codex", "/etc/codex",
     ),

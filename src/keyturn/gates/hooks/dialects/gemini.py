@@ -194,6 +194,8 @@ DIALECT = Dialect(
         "~/.gemini/commands/*.toml", "~/.gemini/agents/*.md", "~/.gemini/skills/*/SKILL.md", "~/.gemini/policies/*.toml",
         "/etc/gemini-cli/settings.json", "/etc/gemini-cli/system-defaults.json",
     ),
+    above=("GEMINI.md",),
+    imports=True,
     wiring=(
         ".gemini/settings.json", "~/.gemini/settings.json", "~/.gemini/trustedFolders.json", "/etc/gemini-cli",
     ),

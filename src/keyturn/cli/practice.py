@@ -1,0 +1,52 @@
+"""`keyturn policy practice`: how the active policy's rules are used. Reads the store and its segments beside a running server."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from keyturn.cli.client import existing, home_option, json_option
+from keyturn.cli.drift import Progress
+from keyturn.cli.ledger import reading
+from keyturn.cli.terminal import say, say_json, visible
+
+
+@click.command("practice")
+@click.option(
+    "--days", type=click.IntRange(1, 3660), default=30, show_default=True, help="How far to look back."
+)
+@home_option
+@json_option
+def practice(days: int, home_path: str | None, as_json: bool) -> None:
+    """How each rule of the active policy was used, what people made of its holds and how fast, and what is found in that.
+
+    A running server does this once a day, and opens what it finds as findings.
+    """
+    from keyturn.drift.practice import RuleUse
+    from keyturn.drift.practice import practice as found_in
+    from keyturn.service import replaying
+    from keyturn.store.analytics import Segments
+    from keyturn.store.analytics.engine import of_segments
+
+    now = int(time.time())
+    home = existing(home_path)
+    with reading(home) as store:
+        policy = replaying.version(store, "active")
+        since = (store.row("policy-active", "active") or {}).get("since", now * 1000) / 1000
+        with of_segments(Segments(home.segments, store), progress=Progress(quiet=as_json)) as (database, _):
+            rows = database.ask("rules", since=now - days * 86_400, until=now + 1).records()
+    used = {row["rule"]: RuleUse(**{name: row[name] for name in RuleUse.__struct_fields__}) for row in rows}
+    result = found_in(policy.digest, policy.rules, used, days, active_days=(now - since) / 86_400)
+    if as_json:
+        say_json(result)
+        return
+    say(f"{'rule':<32} {'':<6} {'uses':>8} {'approved':>9} {'denied':>7} {'mean':>8} {'in 5 s':>7}")
+    for use in sorted(result.uses, key=lambda one: (-one.uses, one.rule)):
+        mean = "-" if use.approval_s is None else f"{use.approval_s:.1f} s"
+        say(
+            f"{visible(use.rule):<32} {use.verdict:<6} {use.uses:>8,} {use.approved:>9,} {use.denied:>7,} {mean:>8} {use.within_5s:>7,}"
+        )
+    for one in result.found:
+        say(visible(f"{one.kind}: {one.words}"))
+    say(f"{len(result.wide)} rules let any program run, where their conditions hold.")

@@ -1,0 +1,380 @@
+"""Making an evidence pack: one pass over the log, every test over the whole population, and all that an auditor takes home in one file.
+
+Rules kept here:
+
+- What is in the log and disclosed decides everything: the same log, order and version of Keyturn give the same bytes, however many
+  processes read. No clock, no random number, no path of this machine goes in.
+- Nothing is believed of the store: every disclosure is checked against its leaf, the tree is computed from the leaves, and it has to
+  be a beginning of the one that the signed checkpoint states. A log that isn't gives no pack.
+- The size is fixed at the start; what is recorded meanwhile is not in it.
+- The file appears whole or not at all, readable by its owner alone, and never takes another one's place.
+- A house's own controls are those of the policy that was in force at the end of the log that is packed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import marshal
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from msgspec import Struct
+
+from keyturn.evidence import catalogue, pack_contents, pack_results, spans
+from keyturn.evidence.archive_writing import Archive
+from keyturn.evidence.errors import PeriodInvalid
+from keyturn.evidence.log_reading import Log
+from keyturn.evidence.pack_errors import (
+    HeadForeign,
+    LogDamaged,
+    NoData,
+    PackDiskFull,
+    PackRefused,
+    PackTooLarge,
+    WorkerLost,
+)
+from keyturn.evidence.pack_results import Verification
+from keyturn.evidence.pack_tree import PackTree
+from keyturn.evidence.pack_writing import Writing
+from keyturn.evidence.program.tables import Tables
+from keyturn.evidence.report.model import Frame, KeptHead
+from keyturn.evidence.spans import Opener, Span
+from keyturn.evidence.testing import Period, TestResult
+from keyturn.evidence.withholding import Disclosure
+from keyturn.ledger import checkpoint, merkle
+from keyturn.ledger.checkpoint import Checkpoint, Signer
+from keyturn.ledger.errors import EntryMalformed, LedgerDamaged, NoteInvalid, UnknownType, UnknownVersion
+from keyturn.ledger.note import VerifierKey
+from keyturn.ledger.tiles import WIDTH, subtrees
+
+PROCESSES = 2
+STRETCH = 16
+"""Bundles that a process reads at once: some megabytes."""
+AHEAD = 3
+"""Stretches that are read before their turn to be written, for each process."""
+FEW = 32
+"""Bundles that one process reads alone: starting others would take longer."""
+
+Progress = Callable[[int, int], None]
+
+
+class Order(Struct, frozen=True):
+    """What is asked for. Times in milliseconds since 1970, `until` not included; `size`: how many entries of the log.
+
+    `pack` is the id of the `evidence.exported` entry that is the last of these; empty where none was recorded. `heads` are checkpoint
+    notes that somebody else kept: (by whom, note).
+    """
+
+    framework: str
+    since: int
+    until: int
+    size: int
+    disclosure: Disclosure
+    pack: str = ""
+    by: str = ""
+    auditor: str = ""
+    heads: tuple[tuple[str, str], ...] = ()
+
+
+class Packed(Struct, frozen=True):
+    """What was made. `controls`: (id, verdict) in the framework's order; `files`, `bytes`: of the pack; `manifest`: its SHA-256 in hex."""
+
+    path: str
+    pack: str
+    framework: str
+    origin: str
+    size: int
+    root: str
+    files: int
+    bytes: int
+    manifest: str
+    controls: tuple[tuple[str, str], ...]
+
+
+def build(
+    opener: Opener,
+    key: VerifierKey,
+    out: Path,
+    order: Order,
+    *,
+    signer: Signer | None = None,
+    processes: int = PROCESSES,
+    progress: Progress | None = None,
+) -> Packed:
+    """Write the pack that *order* asks for to *out*, which must not exist.
+
+    *opener* opens the log in any process; *key* signed it. Without *signer*, the log's, all of the log is packed and nobody signs.
+    Raises `PackRefused`, `PackDiskFull`, `PackTooLarge`, `LogDamaged`, `NoData`, `PeriodInvalid`, `FrameworkUnknown`, `HeadForeign`,
+    `CatalogueMalformed`, `WorkerLost`, and the store's errors: then there is no file.
+    """
+    if not 0 <= order.since < order.until:
+        raise PeriodInvalid("The period ends before it begins.")
+    target = out.absolute()
+    if os.path.lexists(target):
+        raise PackRefused(f"{out} exists already.")
+    try:
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise PackRefused(f"{out}: {error.strerror}.") from error
+    try:
+        made = _Build(opener, key, order, signer, work, progress).run(processes)
+        _appear(work / "pack", target)
+        return made.packed(str(out))
+    except OSError as error:
+        raise _trouble(error, out) from error
+    except sqlite3.Error as error:
+        raise PackDiskFull(f"The tables could not be written beside {out}: {error}.") from error
+    except (LedgerDamaged, EntryMalformed, UnknownType, UnknownVersion) as error:
+        raise LogDamaged(error.happened) from error
+    except BrokenProcessPool as error:
+        raise WorkerLost("A process that read the log was ended from outside.") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _appear(made: Path, target: Path) -> None:
+    """The finished file gets its name, unless something has it already."""
+    try:
+        os.link(made, target)
+    except FileExistsError as error:
+        raise PackRefused(f"{target} exists already.") from error
+
+
+def _trouble(error: OSError, out: Path) -> PackDiskFull | PackRefused:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        return PackDiskFull(f"{out}: {error.strerror}.")
+    return PackRefused(f"{out}: {error.strerror}.")
+
+
+class _Build:
+    def __init__(
+        self,
+        opener: Opener,
+        key: VerifierKey,
+        order: Order,
+        signer: Signer | None,
+        work: Path,
+        progress: Progress | None,
+    ) -> None:
+        self.opener = opener
+        self.key = key
+        self.order = order
+        self.signer = signer
+        self.work = work
+        self.progress = progress
+        self.tree = PackTree()
+        self.apart: set[str] = set()
+        self.named: set[str] = set()
+        self.closed: set[str] = set()
+        self.policy: dict[str, str] = {}
+        self.time = 0
+
+    def run(self, processes: int) -> _Build:
+        log = self.opener()
+        try:
+            self.signed = log.head() or ""
+            self.head = self._head()
+            with (self.work / "pack").open("xb") as out:
+                os.fchmod(out.fileno(), 0o600)
+                self.writing = Writing(Archive(out))
+                try:
+                    self._make(log, processes)
+                    self.bytes, self.digest = self.writing.finish(self.frame, self.signer)
+                except ValueError as error:
+                    raise PackTooLarge(f"{error}.") from error
+                out.flush()
+                os.fsync(out.fileno())
+        finally:
+            log.close()
+        return self
+
+    def packed(self, path: str) -> Packed:
+        frame = self.frame
+        return Packed(
+            path,
+            frame.pack,
+            frame.framework,
+            frame.origin,
+            frame.size,
+            frame.root,
+            self.writing.count,
+            self.bytes,
+            self.digest,
+            tuple((one.control, one.verdict) for one in self.controls),
+        )
+
+    def _head(self) -> Checkpoint:
+        """The signed head of the log that is packed, or a later one of the same log."""
+        try:
+            head = checkpoint.open_checkpoint(self.signed, self.key)
+        except NoteInvalid as error:
+            raise LogDamaged(error.happened) from error
+        if not 0 < self.order.size <= head.size or (self.signer is None and self.order.size != head.size):
+            raise LogDamaged(f"The log has {head.size} entries, not {self.order.size}.")
+        return head
+
+    # --- the log -------------------------------------------------------------------------------------------------
+
+    def _make(self, log: Log, processes: int) -> None:
+        path = str(self.work / "tables")
+        tables = Tables(path)
+        try:
+            with self._pool(processes) as pool:
+                self._log(log, pool, tables)
+                self._tree(log)
+                tables.index()
+                self._results(log, pool, tables, path)
+        finally:
+            tables.close()
+
+    @contextlib.contextmanager
+    def _pool(self, processes: int) -> Iterator[Executor | None]:
+        if processes < 2 or self.order.size <= FEW * WIDTH:
+            yield None
+            return
+        how = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, how, spans.begin, self._begin()) as pool:
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _begin(self) -> tuple[Opener, int, bool]:
+        return self.opener, self.order.size, self.order.disclosure == "content"
+
+    def _log(self, log: Log, pool: Executor | None, tables: Tables) -> None:
+        """One pass over the log: into the pack, and into the tables."""
+        for span in self._spans(log, pool):
+            for bundle in span.bundles:
+                number = self.tree.bundles
+                width = len(bundle.hashes.data) // merkle.HASH_BYTES
+                self.tree.add(bundle.hashes.data, bundle.root)
+                self.writing.bundle(number, width, bundle)
+            tables.insert([marshal.loads(span.rows)])  # noqa: S302 — our own process wrote it
+            self.apart |= span.apart
+            self.named |= span.named
+            self.closed |= span.closed
+            self.policy = span.files if span.files is not None else self.policy
+            self.time = span.time
+            if self.progress:
+                self.progress(min(self.tree.bundles * WIDTH, self.order.size), self.order.size)
+
+    def _spans(self, log: Log, pool: Executor | None) -> Iterator[Span]:
+        """Every stretch of the log, in order."""
+        count = -(-self.order.size // WIDTH)
+        stretches = [(first, min(first + STRETCH, count)) for first in range(0, count, STRETCH)]
+        if pool is None:
+            reader = spans.Reader(log, *self._begin()[1:])
+            yield from (reader.read(*one) for one in stretches)
+            return
+        waiting: deque[Future[Span]] = deque()
+        for one in stretches:
+            waiting.append(pool.submit(spans.read, *one))
+            if len(waiting) >= AHEAD * PROCESSES:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def _tree(self, log: Log) -> None:
+        """The computed tree is the signed one, or its beginning."""
+        size, head = self.order.size, self.head
+        self.tree.finish(size)
+        root = self.tree.root
+        proof = (
+            merkle.consistency_proof(size, head.size, subtrees(head.size, log.tile))
+            if size < head.size
+            else []
+        )
+        if not merkle.extends(size, root, head.size, head.root, proof):
+            raise LogDamaged(
+                f"The first {size} entries are not those of the signed checkpoint of size {head.size}."
+            )
+        if size < head.size and self.signer is not None:
+            self.signed = self.signer.sign(size, root)
+        self.writing.tiles(self.tree, self.signed, str(self.key))
+        named = sorted(self.apart | (self.named - self.closed))
+        self.writing.blobs(log, named)
+
+    # --- what follows from it ------------------------------------------------------------------------------------
+
+    def _results(self, log: Log, pool: Executor | None, tables: Tables, path: str) -> None:
+        order, root = self.order, self.tree.root.hex()
+        if order.until > self.time + 1:
+            raise PeriodInvalid("The period ends after the log does.")
+        files = {
+            name: log.blob(digest) or b""
+            for name, digest in self.policy.items()
+            if name.startswith(catalogue.FOLDER)
+        }
+        found = catalogue.load(files)
+        framework = found.framework(order.framework)
+        period = Period(order.since, order.until, order.size)
+        tables.db.execute("INSERT INTO temp.period VALUES (?, ?, ?)", (order.since, order.until, order.size))
+        within = "SELECT 1 FROM event WHERE ts_ms >= ? AND ts_ms < ? AND type <> 'evidence.exported' LIMIT 1"
+        if not tables.db.execute(within, (order.since, order.until)).fetchone():
+            raise NoData("The log has no entry in that period.")
+        self.frame = Frame(
+            order.pack,
+            framework.id,
+            framework.title,
+            framework.edition,
+            order.since,
+            order.until,
+            self.head.origin,
+            str(self.key),
+            order.size,
+            root,
+            self.time,
+            order.by,
+            order.auditor,
+            order.disclosure,
+            bool(order.pack),
+        )
+        verification = Verification(self.tree.bundles, self._heads())
+        tests = pack_results.asked(found, framework, period)
+        results: list[TestResult] = pack_results.run(pool, path, tests, root)
+        results += pack_results.verified(framework, verification, period, root)
+        results.sort(key=lambda one: one.test)
+        self.controls = pack_results.judged(framework, results)
+        report = pack_results.report(
+            self.frame, framework, found.tests, results, self.controls, verification, tables
+        )
+        contents = pack_contents.Contents(
+            self.frame,
+            framework,
+            tuple(one.test for one in tests),
+            tuple(results),
+            tuple(self.controls),
+            report,
+        )
+        written = pack_contents.written(pool, path, self.work)
+        pack_contents.write(self.writing, contents, self.tree, self.signed, self.signer is not None)
+        pack_contents.sheets(self.writing, written, self.work)
+
+    def _heads(self) -> tuple[KeptHead, ...]:
+        """The checkpoints that others kept: is each the head of a beginning of this log?"""
+        found = []
+        for number, (whose, note) in enumerate(self.order.heads, 1):
+            try:
+                head = checkpoint.open_checkpoint(note, self.key)
+            except NoteInvalid as error:
+                raise HeadForeign(f"{whose}: {error.happened}") from error
+            begins = head.size <= self.order.size and (
+                head.size == 0 or self.tree.root_at(head.size) == head.root
+            )
+            found.append(KeptHead(whose, head.size, begins))
+            self.writing.add(f"heads/{number}.checkpoint", note.encode())
+        return tuple(found)
+
+
+__all__ = ["Order", "Packed", "build"]

@@ -1,0 +1,30 @@
+"""Every follower of the log, in the order in which they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from keyturn.service.artefacts import Retaining
+from keyturn.service.core import Core
+from keyturn.service.eroding import Eroding
+from keyturn.service.finding_follower import FindingFollower
+from keyturn.service.following import Follower
+from keyturn.service.measuring import Measuring
+from keyturn.service.noticing import Noticing
+from keyturn.service.practising import Practising
+from keyturn.service.ratchets import Ratcheting
+from keyturn.service.sigma_rules import SigmaFollower
+from keyturn.service.silence import Silence
+
+FOLLOWERS: tuple[Callable[[Core], Follower], ...] = (
+    Retaining,
+    Ratcheting,
+    Eroding,
+    FindingFollower,
+    Measuring,
+    Silence,
+    Noticing,
+    SigmaFollower,
+    Practising,
+)
+"""Each is made once a server."""

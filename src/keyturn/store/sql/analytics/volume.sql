@@ -1,0 +1,36 @@
+-- Hours in which an agent asked a target for more than people look at one by one: actions and rows of any 3,600 seconds, to the second.
+-- since: the period that is looked at, with the hour before it
+-- least_actions: actions in an hour that count as many
+-- least_rows: rows in an hour that count as many
+with hours as (
+  select agent, target, ts_s - ts_s % 3600 as hour_s, count(*) as actions_n, sum(coalesce(row_count, 0)) as rows_n
+  from action
+  where ts_s >= :since - 3600 and ts_s < :until and verdict <> 'refuse'
+  group by agent, target, ts_s - ts_s % 3600
+), hot as (
+  select h.agent, h.target, h.hour_s
+  from hours h
+  left join hours b on b.agent = h.agent and b.target = h.target and b.hour_s = h.hour_s - 3600
+  where h.actions_n + coalesce(b.actions_n, 0) >= :least_actions or h.rows_n + coalesce(b.rows_n, 0) >= :least_rows
+), picked as (
+  select agent, target, hour_s from hot
+  union
+  select agent, target, hour_s - 3600 as hour_s from hot
+), moved as (
+  select a.agent, a.target, a.ts_s, a.entry,
+    count(*) over (partition by a.agent, a.target order by a.ts_s range between 3599 preceding and current row) as actions_h,
+    sum(coalesce(a.row_count, 0)) over (partition by a.agent, a.target order by a.ts_s range between 3599 preceding and current row) as rows_h
+  from action a
+  join picked p on p.agent = a.agent and p.target = a.target and p.hour_s = a.ts_s - a.ts_s % 3600
+  where a.ts_s >= :since - 3600 and a.ts_s < :until and a.verdict <> 'refuse'
+)
+select agent, target,
+  max(actions_h) as actions,
+  cast(max(rows_h) as bigint) as row_count,
+  min(ts_s) as first_s,
+  max(ts_s) as last_s,
+  min(entry) as entry
+from moved
+where ts_s >= :since and (actions_h >= :least_actions or rows_h >= :least_rows)
+group by agent, target
+order by agent, target

@@ -1,0 +1,31 @@
+"""The page about practice: before the first look it says so; then every rule is there, and what stands out, whatever it is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.testing import TestClient
+from web_memory import MemoryWeb
+
+from keyturn.drift.finding import Drift
+from keyturn.drift.practice import Practice, RuleUse
+
+
+def test_the_use_of_rules_is_shown_to_people_only(web: MemoryWeb, client: TestClient[Any]) -> None:
+    assert client.get("/practice").status_code == 401
+
+
+def test_every_rule_is_shown_with_its_use(web: MemoryWeb, dana: TestClient[Any]) -> None:
+    assert "Nobody has looked yet." in dana.get("/practice").text
+    uses = (
+        RuleUse("rare", "hold", 1, 1, 0, 1, None, 0, 0, 0),
+        RuleUse("busy<b>", "hold", 1_200, 900, 850, 50, 3.25, 700, 0, 0),
+    )
+    found = Drift("rule.always_approved", ("busy",), "busy<script> is always approved.\u202e")
+    web.practised = (1, Practice("sha256:p", 30, uses, ("busy<b>",), (found,)))
+    page = dana.get("/practice").text
+    assert page.index("busy&lt;b&gt;") < page.index("rare")  # the busiest first
+    assert "1,200" in page
+    assert "3.2 s" in page
+    assert "<script> is always" not in page
+    assert "U+202E" in page
