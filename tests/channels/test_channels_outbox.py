@@ -14,6 +14,7 @@ from channels_world import ChannelsWorld, Pace, Running, decide
 from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from free_ports import free_port
 from keyturn.channels.notices.channel import Channel, Receipt, Receiver
 from keyturn.channels.notices.notice import Notice
 from keyturn.channels.notices.pace import delay
@@ -157,9 +158,8 @@ def test_a_cut_connection_and_a_long_answer_are_failures(world: ChannelsWorld) -
 def test_nobody_listens_and_then_somebody_does(world: ChannelsWorld) -> None:
     async def main() -> None:
         service = Service()
-        async with service.listening():
-            hooked(world, service.url)
-        port = int(service.url.rpartition(":")[2])
+        port = free_port()
+        hooked(world, f"http://127.0.0.1:{port}")
         async with world.telling() as run:
             await run.ask()
             failed = await run.recorded("notice.failed")

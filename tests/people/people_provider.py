@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import subprocess
 import threading
 from collections.abc import Coroutine, Iterator
@@ -17,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 
+from free_ports import free_port
 from keyturn.actions import Action, Agent, Attribution, Gate, Human, Shell, Text
 from keyturn.cli.init import create
 from keyturn.home import Home
@@ -52,9 +52,7 @@ class RealProvider:
     """npm's `oidc-provider`. `restart` with another *kid* is a key rotation."""
 
     def __init__(self, folder: Path, node: Path, modules: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.issuer = f"http://127.0.0.1:{self.port}"
         self._file = folder / "provider.json"
         self._node, self._modules = node, modules

@@ -20,18 +20,13 @@ from cryptography.x509.oid import NameOID
 from server_process import GateClient, Process
 from test_server_api import Api
 
+from free_ports import free_port
 from keyturn.actions import Action, Agent, Attribution, Gate, Human, Shell, Text
 from keyturn.cli.init import create
 from keyturn.gates import protocol as wire
 from keyturn.home import Home
 from keyturn.resources import Surroundings
 from keyturn.service.model import Proposed
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Remote:

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from web_browser import Running, open_browser, serve
 from web_memory import MemoryWeb, app, now, path, root, view
 
+from free_ports import free_port
 from keyturn.channels.web.guard import cookie_name
 from keyturn.channels.web.rendering import ASSETS_DIGEST
 from keyturn.identity.tokens import cookie_of
@@ -365,8 +366,8 @@ def test_many_tabs_are_live_over_one_stream_and_hand_it_on(
 
 
 def test_a_lost_connection_is_said_and_made_up_for(context: BrowserContext, web: MemoryWeb) -> None:
-    with serve(app(web), stop=web.service.stop) as first:
-        port = first.port
+    port = free_port()
+    with serve(app(web), port, web.service.stop) as first:
         sign_in(context, web, first)
         page = context.new_page()
         page.goto(first.origin)
