@@ -2,7 +2,8 @@
 
 Events are those of the simulation's agents, each with a reading as it lies in the log. Amortised over sessions: an action's
 category and its place in a sliding window at once; at the end of its session novelty, surprise of its pairs, the portfolio.
-Recording the state is a row of its own. The state of an agent grows no further than the number of different scores.
+What a full window tells people (since when, by which entries) is asked only of one that is too full, so it is a row of its own, as is
+recording the state. The state of an agent grows no further than the number of different scores.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def run() -> list[dict[str, Any]]:
     whole = "detectors for one action, amortised: window, novelty, pairs, portfolio"
     rows = [row(whole, sum(parts.values()), "µs", floor, 10)]
     rows += [row(f"  of these: {name}", value, "µs", floor, 10) for name, value in parts.items()]
+    rows.append(row("what a window tells when it is too full", _told(), "µs", floor, 100))
     rows.append(row("recording the state, amortised: two rows a session", recording, "µs", floor, 20))
     size = sum(len(values.encode(part)) for part in stream.rows())
     rows.append(row(f"state of one agent after {WATCHED:,} sessions", size / 1024, "KiB", None, 64))
@@ -99,7 +101,7 @@ def _watched(
             for _ in trace:
                 now += 7_000
                 cells = windows.added(cells, now, WINDOW, 1, 1, now)
-                windows.total(cells, now, WINDOW)
+                windows.held(cells, now, WINDOW)
         clock.append(time.process_time())
         states = []
         for number, one in enumerate(doings, start):
@@ -114,6 +116,17 @@ def _watched(
         for name, began, ended in zip(PARTS, clock, clock[1:], strict=False):
             best[name] = min((ended - began) / actions * 1e6, best.get(name, 1e9))
     return best, stream
+
+
+def _told() -> float:
+    """Microseconds of all that a full window says."""
+    cells: list[windows.Cell] = []
+    for now in range(0, 2 * WINDOW, 7_000):
+        cells = windows.added(cells, now, WINDOW, 1, 1, now)
+    began = time.process_time()
+    for _ in range(CHUNK):
+        windows.total(cells, now, WINDOW)
+    return (time.process_time() - began) / CHUNK * 1e6
 
 
 def _step(number: int, done: Session, pinned: Baseline, ready: Surprisal) -> Step:

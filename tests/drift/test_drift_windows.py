@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.drift import windows
-from keyturn.drift.windows import Cell, Value, added, known, noted, total, width
+from keyturn.drift.windows import Cell, Value, added, held, known, noted, total, width
 
 WINDOWS = st.sampled_from([10_000, 60_000, 3_600_000, 86_400_000, 61_001])
 GAPS = st.lists(st.tuples(st.integers(0, 20_000_000), st.integers(1, 50)), max_size=120)
@@ -31,6 +31,7 @@ def test_a_count_is_never_too_low_and_too_high_by_a_sixtieth_at_most(
         cells = added(cells, time, window, amount, 1, number)
         now = time + later * window // 7
         seen = total(cells, now, window)
+        assert held(cells, now, window) == seen.amount
         past = events[: number + 1]
         true = sum(a for t, a in past if now - window < t <= now)
         most = sum(a for t, a in past if now - window - width(window) < t <= now)
@@ -77,6 +78,35 @@ def test_different_values_are_told_as_by_somebody_who_remembers_everything(
         found = known(values, now, window)
         assert {v for t, v in past if now - window < t} <= found
         assert found <= {v for t, v in past if now - window - width(window) < t}
+
+
+LATE = st.lists(st.tuples(st.integers(-40, 70), st.integers(-9, 9)), max_size=80)
+
+
+@given(LATE, st.sampled_from([60_000, 61_001, 3_600_000]))
+def test_late_events_and_what_is_taken_back_are_added_as_by_somebody_who_keeps_a_table(
+    moves: list[tuple[int, int]], window: int
+) -> None:
+    now, cells = 1_700_000_000_000, []
+    table: dict[int, list[int]] = {}
+    for number, (cell, amount) in enumerate(moves):
+        at = now + cell * width(window)
+        now = max(now, at)
+        cells = added(cells, at, window, amount, amount > 0, number)
+        _table(table, at // width(window), amount, number)
+        assert cells == [[slot, *table[slot]] for slot in sorted(table)]
+        assert held(cells, now, window) == total(cells, now, window).amount
+
+
+def _table(table: dict[int, list[int]], slot: int, amount: int, number: int) -> None:
+    """What `added` keeps, the plain way: slot → [amount, events, newest entry]."""
+    for old in [one for one in table if one < max([slot, *table]) - windows.CELLS - 1]:
+        del table[old]
+    if slot in table:
+        was = table[slot]
+        table[slot] = [max(0, was[0] + amount), max(0, was[1] + (amount > 0)), max(was[2], number)]
+    elif amount >= 0 and slot >= max([slot, *table]) - windows.CELLS - 1:
+        table[slot] = [amount, int(amount > 0), number]
 
 
 def test_what_a_receipt_takes_back_is_gone_and_nothing_else() -> None:

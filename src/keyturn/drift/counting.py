@@ -192,10 +192,11 @@ def _over(limit: Limit, count: Count, row: Row, who: Mapping[str, str], now: int
             return None
         seen, adding = windows.Seen(len(values), len(values), entries=tuple(row.get("last", ()))), len(new)
     else:
-        seen = windows.total(row.get("cells", ()), now, limit.window)
+        cells = row.get("cells", ())
         adding = max(1, count.amount) if limit.sum else count.amount
-        if seen.amount + adding <= limit.most:
+        if windows.held(cells, now, limit.window) + adding <= limit.most:
             return None
+        seen = windows.total(cells, now, limit.window)
     words = sentence(limit, count.key, seen, adding, who, now)
     entries = seen.entries[-20:]
     return Over(count.id, limit.name, count.key, seen.amount, seen.events, adding, seen.since, entries, words)

@@ -57,9 +57,16 @@ def added(
     A negative *amount* takes back what was added at that time before; where it is gone already, nothing is taken.
     """
     slot = at // width(window)
-    if cells and cells[-1][0] == slot and cells[0][0] >= slot - CELLS - 1:  # nearly always
-        last = cells[-1]
-        return [*cells[:-1], [slot, max(0, last[1] + amount), max(0, last[2] + events), max(last[3], entry)]]
+    if cells:
+        last, first = cells[-1], slot - CELLS - 1
+        if last[0] < slot and amount >= 0:  # a cell begins
+            start = 0
+            while start < len(cells) and cells[start][0] < first:
+                start += 1
+            return [*cells[start:], [slot, amount, events, entry]]
+        if last[0] == slot and cells[0][0] >= first:  # nearly always
+            now = [slot, max(0, last[1] + amount), max(0, last[2] + events), max(last[3], entry)]
+            return [*cells[:-1], now]
     newest = max([slot, *(cell[0] for cell in cells[-1:])])
     first = newest - CELLS - 1
     kept = [cell for cell in cells if cell[0] >= first]
@@ -71,6 +78,14 @@ def added(
         return kept
     place = sum(cell[0] < slot for cell in kept)
     return [*kept[:place], [slot, amount, events, entry], *kept[place:]]
+
+
+def held(cells: Sequence[Cell], now: int, window: int) -> int:
+    """The amount of `total` alone, which every action that a limit counts asks for; the rest is told where it is too much."""
+    first, start = oldest(now, window), 0
+    while start < len(cells) and cells[start][0] < first:
+        start += 1
+    return sum([cell[1] for cell in (cells[start:] if start else cells)])
 
 
 def total(cells: Sequence[Cell], now: int, window: int) -> Seen:
@@ -111,4 +126,16 @@ def known(values: Sequence[Value], now: int, window: int) -> frozenset[str]:
     return frozenset(str(one[0]) for one in values if int(one[1]) >= first)
 
 
-__all__ = ["CELLS", "MOST_DISTINCT", "Cell", "Seen", "added", "known", "noted", "oldest", "total", "width"]
+__all__ = [
+    "CELLS",
+    "MOST_DISTINCT",
+    "Cell",
+    "Seen",
+    "added",
+    "held",
+    "known",
+    "noted",
+    "oldest",
+    "total",
+    "width",
+]
