@@ -8,6 +8,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -17,9 +18,9 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.analytics_events import BASE, SINCE, UNTIL, make  # noqa: E402
 
-from keyturn.store.analytics import NAMES, query  # noqa: E402
+from keyturn.store.analytics import NAMES, duck, query  # noqa: E402
 from keyturn.store.analytics.engine import DEFAULTS, over  # noqa: E402
-from keyturn.store.analytics.tables import TABLES, types  # noqa: E402
+from keyturn.store.analytics.tables import TABLES, blank, types  # noqa: E402
 
 COUNT = 40_000
 FEWER = {"least_actions": 50, "least_rows": 9_000}
@@ -103,6 +104,46 @@ def test_a_day_with_a_bypass_is_told_from_one_without(parts: list[Path]) -> None
         ).rows[0][0]
     assert planted > 0
     assert sum(row["without_the_other"] for row in rows if row["what"] == "in the target") == planted
+
+
+def test_hours_are_found_wherever_on_the_clock_they_begin(tmp_path: Path) -> None:
+    random, rows = Random(7), []
+    for agent in range(300):
+        about = random.randrange(BASE, UNTIL)
+        about -= about % 3_600
+        for _ in range(random.randrange(12)):
+            at = about + random.choice((-3_601, -3_600, -1_800, -1, 0, 1, 1_799, 1_800, 3_599, 3_600, 5_400))
+            rows.append((at, f"agent-{agent}", random.randrange(40)))
+    lines = [
+        {**blank("action"), "entry": entry, "ts_s": at, "agent": who, "target": "db", "row_count": many}
+        for entry, (at, who, many) in enumerate(sorted(rows))
+    ]
+    for table in TABLES:
+        text = "".join(json.dumps(line) + "\n" for line in lines) if table == "action" else ""
+        (tmp_path / f"{table}.jsonl").write_text(text)
+    duck.write(tmp_path)
+    with over([tmp_path], 0, tmp_path) as database:
+        for actions, many in ((6, 120), (6, 10_000), (100, 120)):
+            found = database.ask("volume", least_actions=actions, least_rows=many).rows
+            true = sorted(
+                one for agent in range(300) for one in _hours(lines, f"agent-{agent}", actions, many)
+            )
+            assert 20 < len(true) < 250
+            assert [list(row) for row in found] == true
+
+
+def _hours(lines: list[dict[str, Any]], agent: str, actions: int, rows: int) -> Rows:
+    """What `volume` has to say of *agent*, by looking at the hour that ends at each of its actions."""
+    own = [line for line in lines if line["agent"] == agent]
+    hits = []
+    for line in own:
+        hour = [one["row_count"] for one in own if line["ts_s"] - 3_600 < one["ts_s"] <= line["ts_s"]]
+        if len(hour) >= actions or sum(hour) >= rows:
+            hits.append((len(hour), sum(hour), line["ts_s"], line["entry"]))
+    if not hits:
+        return []
+    counts, sums, times, entries = zip(*hits, strict=True)
+    return [[agent, "db", max(counts), max(sums), min(times), max(times), min(entries)]]
 
 
 def test_postgresql_gives_the_same(parts: list[Path], golden: dict[str, Rows], postgres_url: str) -> None:

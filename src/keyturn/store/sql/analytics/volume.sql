@@ -2,20 +2,19 @@
 -- since: the period that is looked at, with the hour before it
 -- least_actions: actions in an hour that count as many
 -- least_rows: rows in an hour that count as many
-with hours as (
-  select agent, target, ts_s - ts_s % 3600 as hour_s, count(*) as actions_n, sum(coalesce(row_count, 0)) as rows_n
+-- 3,600 seconds touch two hours of the clock, so one of them has half of what is too much: only those and their neighbours are looked at.
+with half as (
+  select agent, target, ts_s - ts_s % 3600 as hour_s
   from action
   where ts_s >= :since - 3600 and ts_s < :until and verdict <> 'refuse'
   group by agent, target, ts_s - ts_s % 3600
-), hot as (
-  select h.agent, h.target, h.hour_s
-  from hours h
-  left join hours b on b.agent = h.agent and b.target = h.target and b.hour_s = h.hour_s - 3600
-  where h.actions_n + coalesce(b.actions_n, 0) >= :least_actions or h.rows_n + coalesce(b.rows_n, 0) >= :least_rows
+  having 2 * count(*) >= :least_actions or 2 * sum(coalesce(row_count, 0)) >= :least_rows
 ), picked as (
-  select agent, target, hour_s from hot
+  select agent, target, hour_s - 3600 as hour_s from half
   union
-  select agent, target, hour_s - 3600 as hour_s from hot
+  select agent, target, hour_s from half
+  union
+  select agent, target, hour_s + 3600 as hour_s from half
 ), moved as (
   select a.agent, a.target, a.ts_s, a.entry,
     count(*) over (partition by a.agent, a.target order by a.ts_s range between 3599 preceding and current row) as actions_h,
