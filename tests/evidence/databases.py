@@ -11,6 +11,7 @@ import duckdb
 from world import World
 
 from keyturn.evidence.program.rows import TABLES
+from keyturn.evidence.program.sheets import table_head, table_lines
 from keyturn.evidence.program.tables import Tables
 from keyturn.evidence.testing import Test
 
@@ -41,6 +42,13 @@ def sqlite(
     return tables
 
 
+def csv(tables: Tables, table: str) -> bytes:
+    """A table as a pack has it."""
+    rows = tables.db.execute(f'SELECT * FROM "{table}" ORDER BY rowid').fetchall()
+    text: str = table_head(table) + table_lines(table, rows)
+    return text.encode()
+
+
 def duck(tables: Tables) -> duckdb.DuckDBPyConnection:
     """The rows of *tables*, by way of their CSV."""
     found = duckdb.connect()
@@ -52,7 +60,7 @@ def duck(tables: Tables) -> duckdb.DuckDBPyConnection:
             if not tables.count(table):
                 continue
             path = Path(folder, f"{table}.csv")
-            path.write_bytes(b"".join(tables.csv(table)))
+            path.write_bytes(csv(tables, table))
             kinds = "{" + ", ".join(f"'{name}': '{KINDS[kind]}'" for name, kind, _ in columns) + "}"
             found.execute(
                 f"INSERT INTO \"{table}\" SELECT * FROM read_csv('{path}', header = true, columns = {kinds}, delim = ',', "

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import csv
 from hypothesis import given
 from hypothesis import strategies as st
 from recorded import ORIGIN, Recorded
@@ -161,7 +162,7 @@ def rows_of(
         size, root = log.ledger.size, log.ledger.head().splitlines()[2]
         head = Head(ORIGIN, size, base64.b64decode(root).hex())
         with kept(log.folder / "evidence", store, head, now, afresh=afresh) as (tables, done):
-            return {table: b"".join(tables.csv(table)) for table in TABLES}, done
+            return {table: csv(tables, table) for table in TABLES}, done
     finally:
         store.close()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from databases import csv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import DAY, START, World
@@ -19,6 +20,7 @@ from world import DAY, START, World
 from keyturn.evidence.program import rows as rows_program
 from keyturn.evidence.program import tables as program
 from keyturn.evidence.program.rows import NAMES, TABLES
+from keyturn.evidence.program.sheets import lines, table_lines
 from keyturn.evidence.program.tables import DAY_MS, FUNCTIONS, BadTest, Tables, opened
 
 FOREVER = (0, 2**50, 10_000)
@@ -56,7 +58,7 @@ def tables(entries: Rows) -> Iterator[Tables]:
 
 
 def all_of(tables: Tables) -> dict[str, bytes]:
-    return {table: b"".join(tables.csv(table)) for table in TABLES}
+    return {table: csv(tables, table) for table in TABLES}
 
 
 @settings(max_examples=25, deadline=None)
@@ -235,7 +237,7 @@ def test_the_csv_is_read_by_another_database_as_the_same_values(tmp_path: Path) 
     made = Tables()
     made.load(of(world))
     path = tmp_path / "person.csv"
-    path.write_bytes(b"".join(made.csv("person")))
+    path.write_bytes(csv(made, "person"))
     kinds = {name: "BIGINT" if kind == "INTEGER" else "VARCHAR" for name, kind, _ in TABLES["person"]}
     found = duckdb.execute(
         "SELECT * FROM read_csv(?, header = true, columns = ?, quote = '\"', escape = '\"', allow_quoted_nulls = false)",
@@ -243,6 +245,22 @@ def test_the_csv_is_read_by_another_database_as_the_same_values(tmp_path: Path) 
     ).fetchall()
     assert found == made.db.execute("SELECT * FROM person ORDER BY rowid").fetchall()
     made.close()
+
+
+@given(data=st.data())
+def test_lines_made_all_at_once_are_those_of_each_row_by_itself(data: st.DataObject) -> None:
+    table = data.draw(st.sampled_from(sorted(TABLES)))
+    texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampled_from(
+        ["None", '"', "%s", "a,b\n"]
+    )
+    numbers = st.none() | st.integers(-(2**53), 2**53)
+    row = st.tuples(*(texts if kind == "TEXT" else numbers for _, kind, _ in TABLES[table]))
+    rows = data.draw(st.lists(row, max_size=6))
+    assert table_lines(table, rows) == lines(rows)
+
+
+def test_no_column_of_a_table_has_numbers_that_databases_write_differently() -> None:
+    assert {kind for columns in TABLES.values() for _, kind, _ in columns} == {"INTEGER", "TEXT"}
 
 
 def test_every_index_is_over_a_column_that_is_there() -> None:

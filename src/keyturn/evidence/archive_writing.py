@@ -34,6 +34,7 @@ TWO_BYTES = 0xFFFF
 LARGEST = (1 << 31) - 1
 """Bytes of one file at most."""
 MAX_NAME = 200
+PART = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _LOCAL = struct.Struct("<IHHHHHIIIHH")
 _CENTRAL = struct.Struct("<IHHHHHHIIIHHHHHII")
@@ -52,6 +53,23 @@ class Stored(Struct, frozen=True, gc=False):
     crc: int
 
 
+class Records:
+    """Files' records one after the other, in a file of their own: `Archive.append` puts them into an archive as they are."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._size = 0
+
+    def add(self, name: str, data: bytes) -> Stored:
+        """The file *name* with the content *data*; its offset is counted from the first record."""
+        one = Stored(name, self._size, len(data), crc32(data))
+        head = _local(one)
+        self._out.write(head)
+        self._out.write(data)
+        self._size += len(head) + len(data)
+        return one
+
+
 class Archive:
     """An archive that is being written to *out*, from its beginning. `finish` makes it one."""
 
@@ -66,21 +84,37 @@ class Archive:
 
     def add_parts(self, name: str, parts: Iterable[bytes], size: int, crc: int) -> None:
         """As `add`, of *parts* that are *size* bytes together, with the checksum *crc*."""
-        if size > LARGEST:
-            raise ValueError(f"{name} has {size:,} bytes; a file of a pack has fewer than 2 GiB")
-        if len(name) > MAX_NAME or not _NAME.fullmatch(name) or name.lower() in self.files:
-            raise ValueError(f"{name[:MAX_NAME]!r} is no name for a file of a pack, or is there already")
-        encoded = name.encode()
-        self.files[name.lower()] = Stored(name, self.size, size, crc)
-        head = (0x04034B50, PLAIN, 0, 0, 0, DATE, crc, size, size, len(encoded), 0)
-        self._out.write(_LOCAL.pack(*head) + encoded)
+        one = Stored(name, self.size, size, crc)
+        self._take(one)
+        head = _local(one)
+        self._out.write(head)
         written = 0
         for part in parts:
             self._out.write(part)
             written += len(part)
         if written != size:
             raise ValueError(f"{name} has {written:,} bytes, not {size:,}")
-        self.size += _LOCAL.size + len(encoded) + size
+        self.size += len(head) + size
+
+    def append(self, records: BinaryIO, files: Iterable[Stored]) -> None:
+        """All of *records*, which are those of *files* (`Records`). Raises as `add`."""
+        base = self.size
+        for one in files:
+            self._take(Stored(one.name, base + one.offset, one.size, one.crc))
+            self.size = base + one.offset + len(_local(one)) + one.size
+        while part := records.read(PART):
+            self._out.write(part)
+            base += len(part)
+        if base != self.size:
+            raise ValueError(f"the records have not the {self.size:,} bytes that their files make")
+
+    def _take(self, one: Stored) -> None:
+        name, size = one.name, one.size
+        if size > LARGEST:
+            raise ValueError(f"{name} has {size:,} bytes; a file of a pack has fewer than 2 GiB")
+        if len(name) > MAX_NAME or not _NAME.fullmatch(name) or name.lower() in self.files:
+            raise ValueError(f"{name[:MAX_NAME]!r} is no name for a file of a pack, or is there already")
+        self.files[name.lower()] = one
 
     def finish(self) -> int:
         """Write the directory; how many bytes the archive has."""
@@ -90,6 +124,13 @@ class Archive:
         self._out.write(directory)
         self._out.write(end)
         return self.size + len(directory) + len(end)
+
+
+def _local(one: Stored) -> bytes:
+    """What stands before the file's content."""
+    name = one.name.encode()
+    head = (0x04034B50, PLAIN, 0, 0, 0, DATE, one.crc, one.size, one.size, len(name), 0)
+    return _LOCAL.pack(*head) + name
 
 
 def _record(one: Stored) -> bytes:
@@ -114,4 +155,4 @@ def _ends(count: int, began: int, size: int) -> bytes:
     return more + _END.pack(0x06054B50, 0, 0, few, few, min(size, FOUR_BYTES), near, 0)
 
 
-__all__ = ["Archive", "Stored"]
+__all__ = ["Archive", "Records", "Stored"]

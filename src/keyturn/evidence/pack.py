@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import marshal
 import multiprocessing
 import os
 import shutil
@@ -57,8 +56,8 @@ from keyturn.ledger.note import VerifierKey
 from keyturn.ledger.tiles import WIDTH, subtrees
 
 PROCESSES = 2
-STRETCH = 16
-"""Bundles that a process reads at once: some megabytes."""
+STRETCH = 64
+"""Bundles that a process reads at once: 16,384 entries, some ten megabytes in files."""
 AHEAD = 3
 """Stretches that are read before their turn to be written, for each process."""
 FEW = 32
@@ -177,6 +176,7 @@ class _Build:
         self.closed: set[str] = set()
         self.policy: dict[str, str] = {}
         self.time = 0
+        self.bases: list[str] = []
 
     def run(self, processes: int) -> _Build:
         log = self.opener()
@@ -249,22 +249,22 @@ class _Build:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _begin(self) -> tuple[Opener, int, bool]:
-        return self.opener, self.order.size, self.order.disclosure == "content"
+    def _begin(self) -> tuple[Opener, int, bool, str]:
+        return self.opener, self.order.size, self.order.disclosure == "content", str(self.work)
 
     def _log(self, log: Log, pool: Executor | None, tables: Tables) -> None:
         """One pass over the log: into the pack, and into the tables."""
         for span in self._spans(log, pool):
-            for bundle in span.bundles:
-                number = self.tree.bundles
-                width = len(bundle.hashes.data) // merkle.HASH_BYTES
-                self.tree.add(bundle.hashes.data, bundle.root)
-                self.writing.bundle(number, width, bundle)
-            tables.insert([marshal.loads(span.rows)])  # noqa: S302 — our own process wrote it
+            self.writing.span(span)
+            for hashes, root in span.hashes:
+                self.tree.add(hashes, root)
+            tables.join(span.tables)
+            span.tables.unlink()
+            self.bases.append(span.base)
             self.apart |= span.apart
             self.named |= span.named
             self.closed |= span.closed
-            self.policy = span.files if span.files is not None else self.policy
+            self.policy = span.policy if span.policy is not None else self.policy
             self.time = span.time
             if self.progress:
                 self.progress(min(self.tree.bundles * WIDTH, self.order.size), self.order.size)
@@ -357,9 +357,9 @@ class _Build:
             tuple(self.controls),
             report,
         )
-        written = pack_contents.written(pool, path, self.work)
-        pack_contents.write(self.writing, contents, self.tree, self.signed, self.signer is not None)
-        pack_contents.sheets(self.writing, written, self.work)
+        summed = pack_contents.summed(pool, self.bases)
+        pack_contents.write(self.writing, contents, self.tree, self.signed, self.signer is not None, pool)
+        pack_contents.sheets(self.writing, summed)
 
     def _heads(self) -> tuple[KeptHead, ...]:
         """The checkpoints that others kept: is each the head of a beginning of this log?"""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import gc
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -13,11 +14,12 @@ from msgspec import Struct
 
 from keyturn import __version__
 from keyturn.evidence import grc, ocsf_findings, oscal, pack_files, verifier
+from keyturn.evidence.archive_writing import PART
 from keyturn.evidence.controls import Framework
 from keyturn.evidence.pack_tree import PackTree
-from keyturn.evidence.pack_writing import Writing
+from keyturn.evidence.pack_writing import Summed, Writing
 from keyturn.evidence.program.rows import TABLES
-from keyturn.evidence.program.tables import Tables
+from keyturn.evidence.program.sheets import sheet_path, table_head
 from keyturn.evidence.report.html import html
 from keyturn.evidence.report.limits import limits
 from keyturn.evidence.report.model import Frame, Report
@@ -39,9 +41,13 @@ class Contents(Struct, frozen=True):
     report: Report
 
 
-def write(writing: Writing, made: Contents, tree: PackTree, signed: str, by_the_log: bool) -> None:
-    """Every file but the log's own and the tables."""
+def write(
+    writing: Writing, made: Contents, tree: PackTree, signed: str, by_the_log: bool, pool: Executor | None
+) -> None:
+    """Every file but the log's own and the tables. The report is printed by one of *pool* meanwhile."""
     frame = made.frame
+    page = html(made.report)
+    printing = pool.submit(printed, page) if pool is not None else None
     proofs, unproven = pack_files.proven(made.results)
     begin, end = (
         datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M") for at in (frame.since, frame.until)
@@ -61,12 +67,23 @@ def write(writing: Writing, made: Contents, tree: PackTree, signed: str, by_the_
     writing.add("tables/load.sql", pack_files.load_sql())
     writing.add(verifier.NAME, verifier.text())
     _for_tools(writing, made, proofs)
-    page = html(made.report)
     writing.add("report.html", page)
+    paper = printing.result() if printing is not None else printed(page)
+    if paper is not None:  # the page prints the same; whether a pack has one is in its manifest
+        writing.add("report.pdf", paper)
+
+
+def printed(page: bytes) -> bytes | None:
+    """The report as PDF; None where nothing is there that prints."""
+    collecting = gc.isenabled()
+    gc.enable()  # unlike what reads the log, what prints makes circles
     try:
-        writing.add("report.pdf", pdf(page))
+        return pdf(page)
     except NoPrinter:
-        return  # the page prints the same; whether a pack has one is in its manifest
+        return None
+    finally:
+        if not collecting:
+            gc.disable()
 
 
 def _for_tools(writing: Writing, made: Contents, proofs: Sequence[int]) -> None:
@@ -80,37 +97,32 @@ def _for_tools(writing: Writing, made: Contents, proofs: Sequence[int]) -> None:
     writing.add("grc/vanta.jsonl", grc.vanta(report, framework))
 
 
-Summed = Iterator[tuple[int, int, str]]
-"""Size, checksum and SHA-256 of each table's file, in the order of `TABLES`."""
+def summed(pool: Executor | None, bases: Sequence[str]) -> Iterator[Summed]:
+    """Each table, of the lines beside *bases*, summed up in the order of `TABLES` by those who read the log: this process does
+    something else meanwhile.
+    """
+    paths = [
+        tuple(path for base in bases if Path(path := sheet_path(base, name)).exists()) for name in TABLES
+    ]
+    return map(sum_up, TABLES, paths) if pool is None else pool.map(sum_up, TABLES, paths)
 
 
-def written(pool: Executor | None, path: str, work: Path) -> Summed:
-    """Have every table written to a file of *work*; those who read the log do it, while this process does something else."""
-    names = list(TABLES)
-    arguments: tuple[Iterable[str], ...] = ([path] * len(names), names, [str(work)] * len(names))
-    return map(sheet, *arguments) if pool is None else pool.map(sheet, *arguments)
-
-
-def sheets(writing: Writing, found: Summed, work: Path) -> None:
+def sheets(writing: Writing, found: Iterator[Summed]) -> None:
     """`tables/*.csv`."""
-    for name, (size, crc, digest) in zip(TABLES, found, strict=True):
-        writing.copied(f"tables/{name}.csv", work / f"{name}.csv", size, crc, digest)
-        (work / f"{name}.csv").unlink()
+    for name, one in zip(TABLES, found, strict=True):
+        writing.sheet(f"tables/{name}.csv", one)
 
 
-def sheet(path: str, table: str, folder: str) -> tuple[int, int, str]:
-    """Write a table to a file of *folder*: its size, checksum and SHA-256."""
-    size, crc, digest = 0, 0, sha256()
-    tables = Tables(path)
-    try:
-        with (Path(folder) / f"{table}.csv").open("xb") as out:
-            for part in tables.csv(table):
-                out.write(part)
+def sum_up(table: str, paths: tuple[str, ...]) -> Summed:
+    """A table whose lines lie in *paths*."""
+    head = table_head(table).encode()
+    size, crc, digest = len(head), crc32(head), sha256(head)
+    for path in paths:
+        with Path(path).open("rb") as file:
+            while part := file.read(PART):
                 size, crc = size + len(part), crc32(part, crc)
                 digest.update(part)
-    finally:
-        tables.close()
-    return size, crc, digest.hexdigest()
+    return Summed(head, paths, size, crc, digest.hexdigest())
 
 
-__all__ = ["Contents", "sheet", "sheets", "write", "written"]
+__all__ = ["Contents", "sheets", "sum_up", "summed", "write"]

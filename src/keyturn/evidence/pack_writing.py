@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from msgspec import Struct
+
 from keyturn.evidence import pack_files
-from keyturn.evidence.archive_writing import Archive
+from keyturn.evidence.archive_writing import PART, Archive
 from keyturn.evidence.log_reading import Log
 from keyturn.evidence.pack_tree import PackTree
 from keyturn.evidence.report.model import Frame
-from keyturn.evidence.spans import Bundle, Piece
+from keyturn.evidence.spans import Span
 from keyturn.ledger.checkpoint import Signer
 from keyturn.ledger.sources import BLOBS, CHECKPOINT, VKEY
-from keyturn.ledger.tiles import tile_path
 
-PART = 1 << 20
+
+class Summed(Struct, frozen=True, array_like=True):
+    """A table as CSV: its header line, the files with its lines, and size, checksum and SHA-256 (hexadecimal) of all of it."""
+
+    head: bytes
+    paths: tuple[str, ...]
+    size: int
+    crc: int
+    sha256: str
 
 
 class Writing:
@@ -36,21 +45,18 @@ class Writing:
         self._archive.add(name, data)
         self._listed[name] = (sha256(data).hexdigest(), len(data))
 
-    def copied(self, name: str, path: Path, size: int, crc: int, digest: str) -> None:
-        """A file whose content lies at *path*, and has been summed up."""
-        with path.open("rb") as source:
-            self._archive.add_parts(name, iter(lambda: source.read(PART), b""), size, crc)
-        self._listed[name] = (digest, size)
+    def sheet(self, name: str, summed: Summed) -> None:
+        """A table, which was summed up. The files that its lines lie in are gone then."""
+        self._archive.add_parts(name, _parts(summed), summed.size, summed.crc)
+        self._listed[name] = (summed.sha256, summed.size)
 
-    def bundle(self, number: int, width: int, bundle: Bundle) -> None:
-        """The files of 256 entries."""
-        self._piece(f"log/{tile_path('entries', number, width)}", bundle.entries)
-        self._piece(f"log/{tile_path('disclosures', number, width)}", bundle.disclosures)
-        self._piece(f"log/{tile_path(0, number, width)}", bundle.hashes)
-
-    def _piece(self, name: str, one: Piece) -> None:
-        self._archive.add_parts(name, (one.data,), len(one.data), one.crc)
-        self._listed[name] = (one.sha256, len(one.data))
+    def span(self, span: Span) -> None:
+        """The files of a stretch of the log. Its records are gone then."""
+        with span.records.open("rb") as records:
+            self._archive.append(records, (one.stored for one in span.files))
+        span.records.unlink()
+        for one in span.files:
+            self._listed[one.stored.name] = (one.sha256, one.stored.size)
 
     def tiles(self, tree: PackTree, signed: str, vkey: str) -> None:
         """The tiles above the bundles' own, the checkpoint and the key."""
@@ -75,4 +81,13 @@ class Writing:
         return self._archive.finish(), sha256(manifest).hexdigest()
 
 
-__all__ = ["Writing"]
+def _parts(summed: Summed) -> Iterator[bytes]:
+    yield summed.head
+    for path in map(Path, summed.paths):
+        with path.open("rb") as file:
+            while part := file.read(PART):
+                yield part
+        path.unlink()
+
+
+__all__ = ["Summed", "Writing"]

@@ -13,34 +13,36 @@ from __future__ import annotations
 import binascii
 import ctypes
 import gc
-import marshal
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from keyturn.evidence.archive_writing import Records, Stored
 from keyturn.evidence.log_reading import Log
 from keyturn.evidence.program import tables
 from keyturn.evidence.program.checks import fields_of
 from keyturn.evidence.program.rows import MAKERS, rows
+from keyturn.evidence.program.sheets import Sheets
 from keyturn.evidence.withholding import WITHHELD, is_open, is_withheld
 from keyturn.ledger import leaf, tiles
 from keyturn.ledger.errors import LedgerDamaged
 from keyturn.ledger.leaf import DIGEST_CHARACTERS, URLSAFE
 from keyturn.ledger.merkle import leaf_hash
 from keyturn.ledger.storage import StoredEntry
-from keyturn.ledger.tiles import WIDTH
+from keyturn.ledger.tiles import WIDTH, tile_path
 
 NAME_AT = 27
 """Where a disclosure's name begins: after `["`, a salt of 22 characters, `","`."""
-MARK_AT, MARK_END = 36, 40
-"""Where that is in base64, and the end of its first three bytes."""
+KNOWN_AT, MARK_AT, MARK_END = 32, 36, 40
+"""Where that is in base64, and the end of its first three bytes. From the first of these on, a disclosure has no salt."""
 MARK_BEFORE = b"Iiwi"
 """What stands before: `","` in base64."""
 SHORTEST_APART, LONGEST_APART = 160, 270
@@ -56,9 +58,13 @@ FREQUENT = frozenset(
     }
 )
 """Types that bring no contents of their own, so that the digests they name are not looked up."""
-REMEMBERED = 4_096
-"""Values that are decoded once: readings and decisions are recorded again and again."""
-SHORT = 64
+OWN = frozenset(
+    {"action", "call", "digest", "id", "instruction", "number", "permit", "ran", "request", "since"}
+)
+"""Fields that have another value each time: it is no use to remember them."""
+SEEN_BYTES = 1 << 22
+"""Of names with values that are opened once: readings and decisions are recorded again and again. A longer one is no field's."""
+LONGEST_SEEN = 8_192
 PR_SET_PDEATHSIG = 1
 """prctl(2)."""
 _STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -67,71 +73,93 @@ _APART = re.compile(rb'"blob":"(sha256:[0-9a-f]{64})"')
 _decode = msgspec.json.Decoder().decode
 
 
-class Piece(Struct, frozen=True, array_like=True, gc=False):
-    """A file's content, with its checksum and SHA-256 (hexadecimal)."""
+class Written(Struct, frozen=True, array_like=True, gc=False):
+    """A file of the pack among the records of a span, with the SHA-256 of its content (hexadecimal)."""
 
-    data: bytes
-    crc: int
+    stored: Stored
     sha256: str
 
 
-class Bundle(Struct, frozen=True, array_like=True, gc=False):
-    """256 entries, or fewer at the end of the log: leaves, disclosures, the leaves' hashes, and their root where there are 256."""
-
-    entries: Piece
-    disclosures: Piece
-    hashes: Piece
-    root: bytes
-
-
 class Span(Struct, frozen=True, array_like=True):
-    """What one stretch of the log gave. `rows`: marshalled list of (table, values). `time`: of its last entry.
+    """What one stretch of the log gave: files beside `base`, which `records`, `tables` and `sheet_path` name, and this.
 
+    `hashes`: of each bundle those of its leaves, and their root where there are 256. `time`: of its last entry.
     Digests of blobs: those that disclosed fields stand for (`apart`), that they name, and that withheld fields stand for (`closed`).
-    `files`: those of the last policy that was published in it (path → digest), None where none was.
+    `policy`: files of the last policy that was published in it (path → digest), None where none was.
     """
 
-    bundles: list[Bundle]
-    rows: bytes
+    base: str
+    files: list[Written]
+    hashes: list[tuple[bytes, bytes]]
     time: int
-    files: dict[str, str] | None
+    policy: dict[str, str] | None
     apart: set[str]
     named: set[str]
     closed: set[str]
 
+    @property
+    def records(self) -> Path:
+        """Records of the pack's archive, one after the other."""
+        return Path(f"{self.base}.records")
+
+    @property
+    def tables(self) -> Path:
+        """The rows, as `keyturn.evidence.program.tables.Tables`."""
+        return Path(f"{self.base}.tables")
+
 
 class _Plan(Struct, frozen=True):
-    """How entries of one type are read: the first bytes of names that are looked at, the fields of rows, and what is withheld."""
+    """How entries of one type are read: the first bytes of names that are looked at, the fields of rows, and what is withheld.
+
+    `alone`: name as it is written → the name, and whether the pack discloses it, of fields that have another value each time.
+    `seen`: what follows a disclosure's salt → its name, its value if rows are made of it, the blob that it stands for, whether the
+    pack discloses it.
+    """
 
     marks: frozenset[bytes]
     wanted: frozenset[str]
     withheld: frozenset[str]
-
-
-def piece(data: bytes) -> Piece:
-    """*data* with its checksums."""
-    return Piece(data, crc32(data), sha256(data).hexdigest())
+    alone: dict[bytes, tuple[str, bool]]
+    seen: dict[bytes, tuple[str, Any, str, bool]]
 
 
 class Reader:
-    """Reads stretches of one log, of which *size* entries count, disclosing all of it (*whole*) or what auditors are shown."""
+    """Reads stretches of one log, of which *size* entries count, disclosing all of it (*whole*) or what auditors are shown.
 
-    def __init__(self, log: Log, size: int, whole: bool) -> None:
+    What is large goes into files of *folder*.
+    """
+
+    def __init__(self, log: Log, size: int, whole: bool, folder: str) -> None:
         self._log = log
         self._size = size
         self._whole = whole
+        self._folder = folder
         self._names: dict[bytes, str] = {}
-        self._values: dict[bytes, Any] = {}
         self._plans: dict[str, _Plan] = {}
+        self._seen_bytes = 0
         self._rows: list[tuple[str, tuple[Any, ...]]] = []
         self._blobs: tuple[set[str], set[str], set[str]] = (set(), set(), set())
-        self._files: dict[str, str] | None = None
+        self._policy: dict[str, str] | None = None
         self._time = 0
 
     def read(self, first: int, end: int) -> Span:
         """Bundles *first* to *end* (exclusive). Raises `LedgerDamaged`, `EntryMalformed` and what a reader of leaves raises."""
-        self._rows, self._blobs, self._files = [], (set(), set(), set()), None
-        bundles: list[Bundle] = []
+        self._rows, self._blobs, self._policy = [], (set(), set(), set()), None
+        base = f"{self._folder}/span-{first}"
+        span = Span(base, [], [], 0, None, *self._blobs)
+        made, sheets = tables.Tables(span.tables), Sheets(base)
+        try:
+            with span.records.open("xb") as out:
+                made.insert(self._bundles(span, Records(out), first, end), sheets)
+        finally:
+            sheets.close()
+            made.close()
+        return replace(span, time=self._time, policy=self._policy)
+
+    def _bundles(
+        self, span: Span, records: Records, first: int, end: int
+    ) -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
+        """The rows of each bundle, whose files are written."""
         leaves: list[bytes] = []
         lines: list[bytes] = []
         expected, last = first * WIDTH, min(end * WIDTH, self._size)
@@ -142,14 +170,11 @@ class Reader:
             leaves.append(stored.leaf)
             lines.append(self._entry(stored))
             if len(leaves) == WIDTH or expected == last:
-                hashes = b"".join(map(leaf_hash, leaves))
-                text = b"".join([line + b"\n" for line in lines])
-                root = tiles.root_of_hashes(hashes) if len(leaves) == WIDTH else b""
-                bundles.append(Bundle(piece(tiles.bundle(leaves)), piece(text), piece(hashes), root))
-                leaves, lines = [], []
+                _write(span, records, (expected - 1) // WIDTH, leaves, lines)
+                yield self._rows
+                self._rows, leaves, lines = [], [], []
         if expected != last:
             raise LedgerDamaged(f"Entry {expected} is missing.")
-        return Span(bundles, marshal.dumps(self._rows), self._time, self._files, *self._blobs)
 
     def _entry(self, stored: StoredEntry) -> bytes:
         """The line of the entry's disclosures. Its rows and blobs are kept."""
@@ -159,46 +184,78 @@ class Reader:
             raise LedgerDamaged(f"Entry {stored.index} is numbered {header.index} in its leaf.")
         texts = _committed(stored, header)
         fields, kept = self._quickly(kind, texts) if kind in FREQUENT else self._thoroughly(kind, texts)
-        opened = tables.opened(fields, self._apart)
         at = (header.index, header.time, kind, header.session, header.n, len(header._sd))
-        self._rows += rows(at, opened)
+        self._rows += rows(at, fields, len(kept))
         self._time = header.time
         if kind == "policy.published":
-            self._files = opened.get("files") or {}
+            self._policy = fields.get("files") or {}
         if not kept:
             return b"[]"
         if len(kept) == len(texts) and b"~" not in stored.disclosures:
             return stored.disclosures
         return b'["' + b'","'.join(kept) + b'"]'
 
-    def _quickly(self, kind: str, texts: list[bytes]) -> tuple[dict[Any, Any], list[bytes]]:
-        """The disclosed fields and disclosures of an entry of a frequent type: only what rows are made of is opened.
+    def _quickly(self, kind: str, texts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+        """The disclosed fields of rows, and the disclosures, of an entry of a frequent type: nothing else is opened.
 
-        What is not opened stands under its own disclosure, since it counts. Each name's first bytes are at one place, as the salts are
-        22 characters long; what may stand for a blob is of a certain length.
+        Each name's first bytes are at one place, as the salts are 22 characters long; what may stand for a blob is of a certain length.
+        What follows the salt has the same letters each time, so that it is known when it was seen before.
         """
         plan = self._plans.get(kind) or self._planned(kind)
-        fields: dict[Any, Any] = {}
-        kept = []
+        seen = plan.seen
+        fields: dict[str, Any] = {}
+        apart = False
+        kept, looked = [], 0
         for text in texts:
-            short = SHORTEST_APART <= len(text) <= LONGEST_APART
-            if text[MARK_AT:MARK_END] in plan.marks or short or text[MARK_AT - 4 : MARK_AT] != MARK_BEFORE:
-                name, data = self._named(text)
-                if name in plan.withheld or (
-                    name == "action" and plan.withheld and is_withheld(kind, name, _decode(data))
-                ):
-                    if short:
-                        self._blobs[2].update(digest.decode() for digest in _APART.findall(data))
-                    continue
-                if name in fields:
-                    raise LedgerDamaged(f"An entry of the type {kind} discloses {name[:64]!r} twice.")
-                fields[name] = self._value(data) if name in plan.wanted else None
-                if short:
-                    self._blobs[0].update(digest.decode() for digest in _APART.findall(data))
-            else:
-                fields[text] = None
-            kept.append(text)
-        return fields, kept
+            name, value, blob, shown = seen.get(text[KNOWN_AT:]) or self._opened(kind, plan, text)
+            if shown:
+                kept.append(text)
+                if name:
+                    fields[name] = value
+                    looked += 1
+            if blob:
+                apart |= shown
+                self._blobs[0 if shown else 2].add(blob)
+        if len(fields) != looked:
+            raise LedgerDamaged(f"An entry of the type {kind} discloses a field twice.")
+        return tables.Fields(fields, self._apart) if apart else fields, kept
+
+    def _opened(self, kind: str, plan: _Plan, text: bytes) -> tuple[str, Any, str, bool]:
+        """A disclosure that was not seen before: as `_Plan.seen` has it."""
+        may_stand = SHORTEST_APART <= len(text) <= LONGEST_APART
+        usual = text[KNOWN_AT:MARK_AT] == MARK_BEFORE
+        if usual and not may_stand:
+            if text[MARK_AT:MARK_END] not in plan.marks:
+                return self._remember(plan, text, ("", None, "", True))
+            data = binascii.a2b_base64(text[MARK_AT:].translate(_STANDARD) + b"==")
+            end = data.find(b'"')
+            known = plan.alone.get(data[:end])
+            if known is not None and data[end : end + 2] == b'",':
+                name, shown = known
+                value = _decode(data[end + 2 : -1]) if shown else None
+                if name != "action" or not plan.withheld or not is_withheld(kind, name, value):
+                    return name, value, "", shown
+        name, data = self._named(text)
+        shown = name not in plan.withheld
+        if name == "action" and plan.withheld and shown:
+            shown = not is_withheld(kind, name, _decode(data))
+        found = _APART.search(data) if may_stand else None
+        value = _decode(data) if name in plan.wanted and shown else None
+        one = (name, value, found[1].decode() if found else "", shown)
+        return self._remember(plan, text, one) if usual else one
+
+    def _remember(
+        self, plan: _Plan, text: bytes, one: tuple[str, Any, str, bool]
+    ) -> tuple[str, Any, str, bool]:
+        """*one*, which is what *text* is without its salt; what nobody will ask for again is not kept for long."""
+        if len(text) <= (LONGEST_SEEN if one[3] else LONGEST_APART):
+            self._seen_bytes += len(text)
+            if self._seen_bytes > SEEN_BYTES:
+                for each in self._plans.values():
+                    each.seen.clear()
+                self._seen_bytes = len(text)
+            plan.seen[text[KNOWN_AT:]] = one
+        return one
 
     def _planned(self, kind: str) -> _Plan:
         withheld = frozenset(name for name in WITHHELD if is_withheld(kind, name, ""))
@@ -208,19 +265,24 @@ class Reader:
         looked = wanted | (withheld | {"action"} if withheld else withheld)
         marks = frozenset(binascii.b2a_base64(f'{name}",'.encode()[:3], newline=False) for name in looked)
         plan = self._plans[kind] = _Plan(
-            frozenset(mark.translate(URLSAFE) for mark in marks), wanted, withheld
+            frozenset(mark.translate(URLSAFE) for mark in marks),
+            wanted,
+            withheld,
+            {name.encode(): (name, name not in withheld) for name in OWN & looked},
+            {},
         )
         return plan
 
     def _thoroughly(self, kind: str, texts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
-        """The disclosed fields and disclosures of any entry, with all that they name."""
+        """The disclosed fields and disclosures of any entry, and all that they name is noted."""
         found = [(*self._named(text), text) for text in texts]
         if len({name for name, _, _ in found}) != len(found):
             raise LedgerDamaged(f"An entry of the type {kind} discloses a field twice.")
         if not self._whole:
             found = self._shown(kind, found)
         self._note(kind, [data for _, data, _ in found])
-        return {name: self._value(data) for name, data, _ in found}, [text for _, _, text in found]
+        fields = {name: _decode(data) for name, data, _ in found}
+        return tables.opened(fields, self._apart), [text for _, _, text in found]
 
     def _named(self, text: bytes) -> tuple[str, bytes]:
         """Name and value (JSON) of a disclosure."""
@@ -265,16 +327,6 @@ class Reader:
                 if kind not in FREQUENT:
                     named.update(digest.decode() for digest in _DIGEST.findall(data))
 
-    def _value(self, data: bytes) -> Any:
-        if len(data) < SHORT:
-            return _decode(data)
-        known = self._values.get(data)
-        if known is None:
-            if len(self._values) >= REMEMBERED:
-                self._values.clear()
-            known = self._values[data] = _decode(data)
-        return known
-
     def _apart(self, digest: str) -> Any:
         """The value that lies in a blob; None when it is not there or is none."""
         data = self._log.blob(digest)
@@ -284,6 +336,20 @@ class Reader:
             return _decode(data)
         except (msgspec.DecodeError, UnicodeError):
             return None
+
+
+def _write(span: Span, records: Records, number: int, leaves: list[bytes], lines: list[bytes]) -> None:
+    """The files of a bundle: leaves, disclosures, and the leaves' hashes."""
+    width = len(leaves)
+    hashes = b"".join(map(leaf_hash, leaves))
+    text = b"".join([line + b"\n" for line in lines])
+    for path, data in (
+        (tile_path("entries", number, width), tiles.bundle(leaves)),
+        (tile_path("disclosures", number, width), text),
+        (tile_path(0, number, width), hashes),
+    ):
+        span.files.append(Written(records.add(f"log/{path}", data), sha256(data).hexdigest()))
+    span.hashes.append((hashes, tiles.root_of_hashes(hashes) if width == WIDTH else b""))
 
 
 def _committed(stored: StoredEntry, header: leaf.Header) -> list[bytes]:
@@ -308,13 +374,13 @@ Opener = Callable[[], Log]
 _reader: list[Reader] = []
 
 
-def begin(opener: Opener, size: int, whole: bool) -> None:
+def begin(opener: Opener, size: int, whole: bool, folder: str) -> None:
     """What a process does first that is going to read spans. It ends with the one that started it, which also answers to Ctrl-C."""
     gc.disable()  # nothing here is in a circle, and looking for circles among a million rows takes longer than all else
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    _reader[:] = [Reader(opener(), size, whole)]
+    _reader[:] = [Reader(opener(), size, whole, folder)]
 
 
 def read(first: int, end: int) -> Span:
@@ -322,4 +388,4 @@ def read(first: int, end: int) -> Span:
     return _reader[0].read(first, end)
 
 
-__all__ = ["Bundle", "Opener", "Piece", "Reader", "Span", "begin", "piece", "read"]
+__all__ = ["Opener", "Reader", "Span", "Written", "begin", "read"]

@@ -25,7 +25,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple, Optional
@@ -35,7 +35,7 @@ try:
 except ImportError:  # a Python that was built without it: controls are not performed again
     sqlite3 = None  # type: ignore[assignment]
 
-from keyturn.evidence.program.archive import Archive, Damaged, Unreadable
+from keyturn.evidence.program.archive import PIECE, Archive, Damaged, Unreadable
 from keyturn.evidence.program.log import (
     TILE,
     FolderFiles,
@@ -51,7 +51,16 @@ from keyturn.evidence.program.log import (
     strict_base64,
 )
 from keyturn.evidence.program.rows import MAKERS, MAY_HIDE, NEEDED, TABLES, rows
-from keyturn.evidence.program.sheets import PERIOD, SETTING, head, lines, register
+from keyturn.evidence.program.sheets import (
+    PERIOD,
+    SETTING,
+    Sheets,
+    head,
+    lines,
+    register,
+    sheet_path,
+    table_head,
+)
 from keyturn.evidence.program.tables import BadTest, Tables, opened
 from keyturn.evidence.verdicts import of_control, of_test
 from keyturn.evidence.verify_approvals import Checks, Entry, Withheld
@@ -78,6 +87,7 @@ MAX_QUERY = 1 << 20
 MAX_PROGRAM = 1 << 22
 MAX_PROOFS = 10_000
 SHOWN = 20
+
 
 _SHAPE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
 
@@ -306,10 +316,11 @@ class Part:
             for _ in self._made(first, end):
                 pass
             return
-        made = Tables(self.base)
+        made, sheets = Tables(self.base), Sheets(self.base)
         try:
-            made.insert(self._made(first, end))
+            made.insert(self._made(first, end), sheets)
         finally:
+            sheets.close()
             made.close()
 
     def _made(self, first: int, end: int) -> Iterator[Any]:
@@ -399,10 +410,7 @@ def _joined(first: str, second: str) -> Tables | None:
     if not HAS_SQL:
         return None
     made = Tables(first)
-    made.db.execute("ATTACH ? AS later", (second,))
-    for table in TABLES:
-        made.db.execute('INSERT INTO main."%s" SELECT * FROM later."%s" ORDER BY rowid' % (table, table))
-    made.db.execute("DETACH later")
+    made.join(second)
     made.index()
     return made
 
@@ -501,6 +509,19 @@ def defaults(text: str) -> dict[str, float]:
     return {name: float(value) for name, value in _DEFAULT.findall(text)}
 
 
+def _sum_of(table: str, bases: Sequence[str]) -> bytes:
+    """SHA-256 of a table as the log's entries gave it."""
+    here = sha256(table_head(table).encode())
+    for base in bases:
+        try:
+            with open(sheet_path(base, table), "rb") as file:
+                for piece in iter(lambda: file.read(PIECE), b""):
+                    here.update(piece)
+        except FileNotFoundError:
+            pass  # this part of the log gave no row of it
+    return here.digest()
+
+
 class Controls:
     """The pack's tests and controls, performed again."""
 
@@ -537,10 +558,11 @@ class Controls:
         queries = [test for test in self.tests if test.text is not None]
         sheets = sorted(TABLES, key=lambda table: -self._size("tables/%s.csv" % table))
         base = os.path.join(folder, "first.db")
+        bases = base, os.path.join(folder, "second.db")
 
         def part(number: int, tables: Tables) -> tuple[list[Figures], list[tuple[str, str]]]:
             found = [test.run(tables, self.period) for test in queries[number::2]]
-            return found, self._compared(tables, sheets[number::2])
+            return found, self._compared(bases, sheets[number::2])
 
         def other() -> tuple[list[Figures], list[tuple[str, str]]]:
             self.archive.reopen()
@@ -612,18 +634,16 @@ class Controls:
         except Damaged as bad:
             self.problems.append((bad.where, bad.words))
 
-    def _compared(self, tables: Tables, names: list[str]) -> list[tuple[str, str]]:
+    def _compared(self, bases: Sequence[str], names: list[str]) -> list[tuple[str, str]]:
         """CSV files that are not what the log's entries give."""
         found = []
         for table in names:
             name = "tables/%s.csv" % table
             try:
-                there, here = sha256(), sha256()
+                there = sha256()
                 for piece in self.archive.pieces(name):
                     there.update(piece)
-                for piece in tables.csv(table):
-                    here.update(piece)
-                if there.digest() != here.digest():
+                if there.digest() != _sum_of(table, bases):
                     found.append((name, "It is not what the log's entries give."))
             except Damaged as bad:
                 found.append((bad.where, bad.words))

@@ -45,6 +45,10 @@ _HEADER = re.compile(
     rb'(?:,"n":([1-9][0-9]{0,15}),"session":("(?:[ !#-\[\]-~]|\\["\\]){1,128}"))?'
     rb',"time":(0|[1-9][0-9]{0,15}),"type":"([a-z]+(?:\.[a-z]+)+)","v":1\}\Z'
 )
+_PLAIN = re.compile(
+    rb'(action|call|digest|id|number|permit|ran|request|since)",(?:"([ !#-\[\]-~]*)"|(0|[1-9][0-9]{0,14}))\]\Z'
+)
+"""What follows the salt of a field that has another value each time, where that is written plainly: it is no use to remember it."""
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,15})\Z")
 
 
@@ -527,6 +531,10 @@ SEEN_BYTES = 1 << 24
 def _opened(part: bytes) -> tuple[str, Any, bool]:
     if len(part) > LONGEST_DISCLOSURE:
         raise ValueError("A disclosure has %d characters; a field as large lies apart." % len(part))
+    plain = _PLAIN.match(binascii.a2b_base64(part[36:].translate(_FROM_URL) + _PADDING[len(part) & 3]))
+    if plain is not None:
+        name, text, number = plain.groups()
+        return name.decode(), int(number) if text is None else text.decode(), False
     item = one_value(binascii.a2b_base64(part.translate(_FROM_URL) + _PADDING[len(part) & 3]))
     if type(item) is not list or len(item) != 3 or type(item[1]) is not str:
         raise ValueError("A disclosure is not [salt, name, value].")

@@ -15,6 +15,8 @@ import re
 from hashlib import sha256
 
 INTEGER, REAL, TEXT = "INTEGER", "REAL", "TEXT"
+REMEMBERED = 512
+"""Values of one kind of which is kept what rows are made of."""
 LONGEST = 200
 """Characters of a name; in place of a longer one stands its digest."""
 
@@ -586,6 +588,26 @@ _LOOKS = ("reads", "connects")
 """Verbs that leave a thing as it is."""
 
 
+def _remembered(make):
+    """*make*, which looks at one value and keeps nothing: what it made of the very same object is made once.
+
+    Readers give the same object for the same bytes, and nobody changes it. What large contents are made of is not asked for here.
+    """
+    known = {}
+
+    def made(value):
+        found = known.get(id(value))
+        if found is not None and found[0] is value:
+            return found[1]
+        if len(known) >= REMEMBERED:
+            known.clear()
+        what = make(value)
+        known[id(value)] = (value, what)
+        return what
+
+    return made
+
+
 def _steps(reading):
     programs, verbs, zones, effects, labels, changed = {}, set(), set(), set(), set(), set()
     for step in _list(reading.get("steps")):
@@ -608,16 +630,66 @@ def _steps(reading):
     )
 
 
-def _action(kind, session, f):
-    agent, human, gate = _dict(f.get("agent")), _dict(f.get("human")), _dict(f.get("gate"))
-    decision, reading, permit = _dict(f.get("decision")), _dict(f.get("reading")), _dict(f.get("permit"))
+def _reading_part(value):
+    """complete, programs, verbs, zones, effects, labels, changed."""
+    reading = _dict(value)
+    return _yes(reading.get("complete") and not reading.get("unread")), *_steps(reading)
+
+
+def _decision_part(value):
+    """would, mode, policy, rules, reasons_n, requires, needed_n, asked_assurance (as they are if it is held), part_of."""
+    decision = _dict(value)
     asks = _dict(decision.get("obligations"))
-    verdict = _text(f.get("verdict"))
-    held = "hold" in (verdict, decision.get("would"))
-    requires = _text(asks.get("approve")) if held else ""
-    programs, verbs, zones, effects, labels, changed = _steps(reading)
-    missing = _list(f.get("missing"))
     hits = {_text(hit.get("rule")): 1 for hit in _list(decision.get("rules")) if isinstance(hit, dict)}
+    requires = _text(asks.get("approve"))
+    return (
+        _text(decision.get("would")),
+        _text(decision.get("mode")),
+        _text(decision.get("policy")),
+        _words(hits),
+        len(_list(decision.get("reasons"))),
+        requires,
+        needed(requires),
+        _text(asks.get("assurance")),
+        decision.get("would") == "hold",
+        _part_of(decision),
+    )
+
+
+def _agent_part(value):
+    agent = _dict(value)
+    return _text(agent.get("name")), _text(agent.get("client")), _text(agent.get("owner"))
+
+
+def _human_part(value):
+    human = _dict(value)
+    return _text(human.get("person")), _text(human.get("how"))
+
+
+def _gate_part(value):
+    gate = _dict(value)
+    return _text(gate.get("name")), _text(gate.get("assurance"))
+
+
+_AFRESH = (_reading_part, _decision_part, _agent_part, _human_part, _gate_part)
+_ONCE = tuple(map(_remembered, _AFRESH))
+
+
+def _action(kind, session, f):
+    # values that lie apart are larger than what is worth keeping
+    reading_of, decision_of, agent_of, human_of, gate_of = _ONCE if type(f) is dict else _AFRESH
+    complete, programs, verbs, zones, effects, labels, changed = reading_of(f.get("reading"))
+    would, mode, policy, hits, reasons_n, requires, needed_n, assurance, held, part_of = decision_of(
+        f.get("decision")
+    )
+    agent, client, owner = agent_of(f.get("agent"))
+    person, how = human_of(f.get("human"))
+    gate, level = gate_of(f.get("gate"))
+    permit = _dict(f.get("permit"))
+    verdict = _text(f.get("verdict"))
+    if verdict != "hold" and not held:
+        requires, needed_n, assurance = "", 0, ""
+    missing = _list(f.get("missing"))
     yield (
         "action",
         (
@@ -626,29 +698,29 @@ def _action(kind, session, f):
             _text(f.get("digest")),
             _text(f.get("kind")),
             verdict,
-            _text(decision.get("would")),
-            _text(decision.get("mode")),
-            _text(agent.get("name")),
-            _text(agent.get("client")),
-            _text(agent.get("owner")),
-            _text(human.get("person")),
-            _text(human.get("how")),
+            would,
+            mode,
+            agent,
+            client,
+            owner,
+            person,
+            how,
             _text(f.get("definition")),
-            _text(gate.get("name")),
-            _text(gate.get("assurance")),
-            _text(decision.get("policy")),
+            gate,
+            level,
+            policy,
             _text(f.get("published")),
-            _words(hits),
-            len(_list(decision.get("reasons"))),
+            hits,
+            reasons_n,
             requires,
-            needed(requires),
-            _text(asks.get("assurance")) if held else "",
+            needed_n,
+            assurance,
             _words(missing),
             _yes("instruction" not in missing),
             _yes("reasoning" not in missing),
             _text(permit.get("id")),
             _whole(permit.get("expires")),
-            _yes(reading.get("complete") and not reading.get("unread")),
+            complete,
             programs,
             verbs,
             zones,
@@ -660,7 +732,7 @@ def _action(kind, session, f):
             len(_list(f.get("exceeded"))),
             _yes(f.get("sealed")),
             len(_list(f.get("parents"))),
-            _part_of(decision),
+            part_of,
         ),
     )
 

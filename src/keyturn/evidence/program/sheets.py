@@ -7,7 +7,7 @@ Rules kept here (RFC 4180, but for the ends of lines):
   empty text (`""`) and no number at all are told apart.
 """
 
-from keyturn.evidence.program.rows import INTEGER, REAL, TEXT
+from keyturn.evidence.program.rows import INTEGER, NAMES, REAL, TABLES, TEXT
 
 PERIOD = (
     ("since_ms", INTEGER, "first millisecond"),
@@ -37,6 +37,58 @@ def head(columns):
 def lines(rows):
     """The lines of *rows* (tuples of str, int, float and None)."""
     return "".join([",".join([_field(value) for value in row]) + "\n" for row in rows])
+
+
+_FORMS = {
+    table: ",".join(['"%s"' if kind == TEXT else "%s" for _, kind, _ in columns]) + "\n"
+    for table, columns in TABLES.items()
+}
+_QUOTES = {table: form.count('"') for table, form in _FORMS.items()}
+
+
+def table_head(table):
+    """The header line of one of the evidence tables."""
+    return ",".join(NAMES[table]) + "\n"
+
+
+def table_lines(table, rows):
+    """As `lines`, of rows of one of the evidence tables: all at once, and each by itself only where one has a quote or no number."""
+    form, quotes = _FORMS[table], _QUOTES[table]
+    made = [form % row for row in rows]
+    text = "".join(made)
+    if "None" in text:
+        made = [
+            form % tuple(["" if v is None else v for v in row]) if None in row else form % row for row in rows
+        ]
+        text = "".join(made)
+    if text.count('"') == quotes * len(made):
+        return text
+    pairs = zip(made, rows)
+    return "".join([one if one.count('"') == quotes else lines([row]) for one, row in pairs])
+
+
+class Sheets:
+    """The lines of tables while their rows are made: one file a table, *base* with `.TABLE.csv` behind it, without header lines."""
+
+    def __init__(self, base):
+        self._base, self._files = str(base), {}
+
+    def add(self, table, rows):
+        """The next rows of a table."""
+        file = self._files.get(table)
+        if file is None:
+            file = self._files[table] = open(sheet_path(self._base, table), "wb")
+        file.write(table_lines(table, rows).encode())
+
+    def close(self):
+        """All is written."""
+        for file in self._files.values():
+            file.close()
+
+
+def sheet_path(base, table):
+    """Where a table's lines lie."""
+    return "%s.%s.csv" % (base, table)
 
 
 def register(rows):

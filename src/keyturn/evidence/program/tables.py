@@ -8,8 +8,6 @@ Rules kept here:
 - A test gives a row for each member of its population, within the period, with the columns `entry, ts_ms, subject, exception`.
 - An entry whose row says too little (`blind`) is a member that can't be tested, in every test that rests on its table: also one from
   before the period, on which what happened later rests, unless it is of a type that lawful erasure makes blind (`PASSING`).
-- The CSV of a table has one form: text in quotes, numbers bare, nothing for a number that there is none of, `\\n` after each line, rows in
-  the log's order.
 """
 
 import sqlite3
@@ -154,8 +152,8 @@ class Tables:
         self.insert(made())
         return count
 
-    def insert(self, made):
-        """Add rows: of each entry its (table, values), in the log's order."""
+    def insert(self, made, sheets=None):
+        """Add rows: of each entry its (table, values), in the log's order. *sheets* are given the same rows."""
         kept = {table: [] for table in TABLES}
         waiting = 0
         self.db.execute("BEGIN")
@@ -165,17 +163,28 @@ class Tables:
                     kept[table].append(values)
                 waiting += len(each)
                 if waiting >= CHUNK:
-                    self._write(kept)
+                    self._write(kept, sheets)
                     waiting = 0
-            self._write(kept)
+            self._write(kept, sheets)
         finally:
             self.db.execute("COMMIT")
 
-    def _write(self, kept):
+    def _write(self, kept, sheets):
         for table, values in kept.items():
             if values:
                 self.db.executemany(self._put[table], values)
+                if sheets is not None:
+                    sheets.add(table, values)
                 values.clear()
+
+    def join(self, path):
+        """Put the rows of the tables in the file *path*, which follow these, behind them."""
+        self.db.execute("ATTACH ? AS later", (str(path),))
+        self.db.execute("BEGIN")
+        for table in TABLES:
+            self.db.execute('INSERT INTO main."%s" SELECT * FROM later."%s" ORDER BY rowid' % (table, table))
+        self.db.execute("COMMIT")
+        self.db.execute("DETACH later")
 
     def index(self):
         """Make what tests join by quick to find. Rows that come later are found as quickly."""
@@ -189,17 +198,6 @@ class Tables:
     def count(self, table):
         """How many rows a table has."""
         return self.db.execute('SELECT count(*) FROM "%s"' % table).fetchone()[0]
-
-    def csv(self, table):
-        """The table as CSV, in pieces of bytes."""
-        yield (",".join(NAMES[table]) + "\n").encode()
-        cells = " || ',' || ".join(_cell(name, kind) for name, kind, _ in TABLES[table])
-        found = self.db.execute('SELECT %s || char(10) FROM "%s" ORDER BY rowid' % (cells, table))
-        while True:
-            lines = found.fetchmany(2_000)
-            if not lines:
-                return
-            yield "".join([line for (line,) in lines]).encode()
 
     # --- tests ---------------------------------------------------------------------------------------------------
 
@@ -311,9 +309,3 @@ def _refused(action, first, second):
     if action == sqlite3.SQLITE_READ:
         return "the table %s can't be read in a test" % first
     return "a test only reads"
-
-
-def _cell(name, kind):
-    if kind == "TEXT":
-        return "'\"' || replace(\"%s\", '\"', '\"\"') || '\"'" % name
-    return "ifnull(\"%s\", '')" % name
