@@ -252,3 +252,60 @@ def test_the_command_answers_in_words_and_in_json(world: World) -> None:
     wrong = subprocess.run([*command, "query", "mixx", *given], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert "analytics.unknown_query" in wrong.stderr
+
+
+def test_a_targets_own_log_answers_in_both_directions(tmp_path: Path) -> None:
+    import io
+
+    from keyturn.canonical import digest_bytes
+    from keyturn.service import reconciling, tagging
+    from keyturn.service.reconciling import Asked
+
+    made = World(tmp_path)
+
+    async def story(service: Keyturn) -> None:
+        core = service.core
+        session = await made.session(service, "one")
+        ran = []
+        for command in ("ls -la", "ls -l", "git status"):
+            outcome = await service.authorize(
+                made.action(session, command, target="db"), made.around, consume=True
+            )
+            await service.report(Receipt(outcome.action, None, "done"))
+            ran.append(outcome.action)
+        now = core.ledger.time
+        tags = [tagging.tag(core, action, "db") for action in ran[:2]]
+        events = [
+            {"time": now, "principal": "bot", "statement": "said by an agent", "tag": tag}
+            for tag in (*tags, "", "kt1.a_made.up")
+        ]
+        data = b"\n".join(
+            json.dumps(one).encode() for one in [*events, {"time": now + 1000, "principal": "x"}]
+        )
+        paths = {"time": "time", "principal": "principal", "statement": "statement", "tag": "tag"}
+        found = await reconciling.reconcile(
+            core, core.roster.people["dana"], Asked("jsonl", "db", paths=paths), io.BytesIO(data), digest_bytes(data), len(data)
+        )  # fmt: skip
+        assert (found.counts["tagged"], found.counts["untagged"], found.counts["unknown_tag"]) == (2, 1, 1)
+
+    made.play(story)
+    with asked(made, tmp_path / "segments") as (database, _):
+        rows = database.select("select * from target_event order by event").records()
+        answer = database.ask("reconciled").records()
+    assert [(row["how"], row["agent"], row["events_n"]) for row in rows] == [
+        ("tagged", "claude-code", 1),
+        ("tagged", "claude-code", 1),
+        ("untagged", "", 1),
+        ("unknown_tag", "", 1),
+    ]
+    assert all(row["action"] for row in rows[:2])
+    assert "said by an agent" not in json.dumps(rows)
+    (there, here) = answer
+    assert (there["what"], there["credential"], there["events"]) == ("in the target", "bot", 4)
+    assert (there["without_the_other"], there["coverage"]) == (2, 0.5)
+    assert (here["what"], here["target"], here["events"], here["without_the_other"]) == (
+        "only in Keyturn",
+        "db",
+        3,
+        1,
+    )

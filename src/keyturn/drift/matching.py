@@ -56,6 +56,15 @@ class Bypass(Struct, frozen=True):
     event: Observed
 
 
+class Account(Struct, frozen=True, gc=False):
+    """What stands behind one event that is no bypass: an action, a session only, or a program that it is `within`."""
+
+    how: Literal["tagged", "in_session", "matched", "within"]
+    event: Observed
+    action: str = ""
+    session: str = ""
+
+
 class Missing(Struct, frozen=True):
     """An action that was allowed and left no line."""
 
@@ -80,6 +89,7 @@ class Outcome(Struct, frozen=True):
 
     `others` are events of other principals, `outside` those outside the period. `skew` is the target's clock minus ours in
     milliseconds, None where it could not be told. `used` is what was seen of actions whose time is not over, which the next run must know.
+    `accounts` says what stands behind each event that is no bypass and no surplus, in the order of the log.
     """
 
     events: int
@@ -96,6 +106,7 @@ class Outcome(Struct, frozen=True):
     tagging: bool
     principals: tuple[str, ...]
     used: tuple[Used, ...]
+    accounts: tuple[Account, ...] = ()
 
     @property
     def surpluses(self) -> int:
@@ -169,6 +180,7 @@ class _Comparison:
                 self.unsaid.add(action.session)
                 self.running[action.account].append(action)
         self.bypasses: list[Bypass] = []
+        self.accounts: list[Account] = []
         self.tagged = self.in_session = self.matched = self.within = 0
         self.skew: int | None = None
 
@@ -197,6 +209,7 @@ class _Comparison:
         else:
             over = self._one_to_one(ours)
         self.bypasses.sort(key=lambda one: (one.event.time, one.event.index))
+        self.accounts.sort(key=lambda one: (one.event.time, one.event.index))
         end = frame.until - (self.skew or 0) - frame.tolerance
         return Outcome(
             events=len(marked) + len(ours),
@@ -217,6 +230,7 @@ class _Comparison:
                 for key, at in sorted(self.seen.items())
                 if key[0] in self.actions and last_moment(self.actions[key[0]]) >= end
             ),
+            accounts=tuple(self.accounts),
         )
 
     # --- tags -------------------------------------------------------------------------------------
@@ -252,6 +266,7 @@ class _Comparison:
         if not self._in_time(one, action.time, last_moment(action)):
             return f"its tag is of {id}, long before or after that action"
         self._spend(action, one.fingerprint, one.time)
+        self.accounts.append(Account("tagged", one, action.id, action.session))
         self.tagged += 1
         return ""
 
@@ -297,6 +312,7 @@ class _Comparison:
             self._spend(place, one.fingerprint, one.time)
         elif one.fingerprint and id not in self.unsaid:
             return f"its tag is of {id}, in which nobody was asked for it"
+        self.accounts.append(Account("in_session", one, place.id if place is not None else "", id))
         self.in_session += 1
         return ""
 
@@ -328,7 +344,9 @@ class _Comparison:
             pairs = paired([one.time - shift for one in said], [at for at, _ in places], reach)
             self.matched += len(pairs)
             for event, place in pairs:
-                self._spend(self.actions[places[place][1]], name, said[event].time)
+                action = self.actions[places[place][1]]
+                self._spend(action, name, said[event].time)
+                self.accounts.append(Account("matched", said[event], action.id, action.session))
             taken = {event for event, _ in pairs}
             left = [place for place in range(len(said)) if place not in taken]
             left = [place for place in left if not self._part_of_something(said[place])]
@@ -360,6 +378,8 @@ class _Comparison:
             return False
         at = one.time - (self.skew or 0)
         part = any(self._runs_at(action, at) for action in self.running[one.principal])
+        if part:
+            self.accounts.append(Account("within", one))
         self.within += part
         return part
 
@@ -396,5 +416,5 @@ class _Comparison:
 
 
 __all__ = [
-    "LATE_MS", "TOLERANCE_MS", "Bypass", "Frame", "Missing", "Outcome", "Surplus", "Used", "compare", "paired", "skew",
+    "LATE_MS", "TOLERANCE_MS", "Account", "Bypass", "Frame", "Missing", "Outcome", "Surplus", "Used", "compare", "paired", "skew",
 ]  # fmt: skip

@@ -34,8 +34,9 @@ def reconciled(entry: Entry, rows: Rows) -> Iterable[Put]:
         "history": [*known["history"], point][-HISTORY:],
     }  # fmt: skip
     yield Put("coverage", key, body, f["source"], body["watermark"])
+    said = {name: value for name, value in f.items() if name != "seen"}  # the events are for segments
     yield Put(
-        "reconciliation", f["id"], {**f, "time": entry.time, "entry": entry.index}, f["source"], entry.time
+        "reconciliation", f["id"], {**said, "time": entry.time, "entry": entry.index}, f["source"], entry.time
     )
 
 

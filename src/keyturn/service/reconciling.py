@@ -20,14 +20,14 @@ import msgspec
 from msgspec import Struct, to_builtins
 
 from keyturn import canonical
-from keyturn.drift import coverage, matching, sources
+from keyturn.drift import coverage, matching, seen, sources
 from keyturn.drift.matching import Frame, Outcome, Used
 from keyturn.drift.observed import Observed
 from keyturn.drift.sources.lines import Sheet
 from keyturn.drift.tags import MAX_TARGET
 from keyturn.errors import KeyturnError, Malformed, NotFound
 from keyturn.identity import Person
-from keyturn.ledger.entries import Draft, Rows
+from keyturn.ledger.entries import MAX_FIELD_BYTES, Draft, Rows
 from keyturn.policy.drift.coverage import Covered, Tagging
 from keyturn.service import findings
 from keyturn.service.core import Core
@@ -178,6 +178,7 @@ async def reconcile(
     fields = _fields(core, person, asked, frame, outcome, sheet, digest, size)
     fields["counts"]["late"] = sum(one.time < frame.since for one in events)
     fields["counts"]["ahead"] = sum(one.time > ahead for one in events)
+    fields["seen"], blobs = await asyncio.to_thread(_kept, core, outcome)
     found = coverage.drifts(outcome, asked.source, target, frame.until)
     watermark = int(known.get("watermark", 0))
 
@@ -186,7 +187,7 @@ async def reconcile(
         if int(now.get("watermark", 0)) != watermark:
             raise ReconciledMeanwhile("Somebody else reconciled this target meanwhile.")
         return [
-            Draft("source.reconciled", fields),
+            Draft("source.reconciled", fields, blobs=blobs),
             *(draft for one in found for draft in findings.drafts(core, rows, one)),
         ]
 
@@ -289,6 +290,20 @@ def _fields(
     }
 
 
+def _kept(core: Core, outcome: Outcome) -> tuple[Any, dict[str, bytes]]:
+    """The field `seen`, and the blob that it stands for where it is large: made on another thread, since a log may be long."""
+    agents = {}
+    for session in {one.session for one in outcome.accounts if one.session}:
+        row = core.ledger.row("session", session)
+        agents[session] = str((core.full(row["agent"]) or {}).get("name", "")) if row is not None else ""
+    made = seen.kept(outcome, agents)
+    data = canonical.dumps(made)
+    if len(data) <= MAX_FIELD_BYTES:
+        return made, {}
+    digest = canonical.digest_bytes(data)
+    return {"blob": digest, "size": len(data)}, {digest: data}
+
+
 def _shown(event: Observed, kind: str, why: str) -> dict[str, Any]:
     return {
         "kind": kind, "why": why, "line": event.index, "time": event.time, "principal": event.principal,
@@ -306,7 +321,9 @@ def view(core: Core, id: str, content: bool = True) -> ReconciliationView:
     if row is None:
         raise NotFound(f"There is no reconciliation {id}.")
     given = {
-        name: core.full(value) for name, value in row.items() if name not in ("content", "used", "bypassed")
+        name: core.full(value)
+        for name, value in row.items()
+        if name not in ("content", "used", "bypassed", "seen")
     }
     detail = core.full(row["content"]) if content else {}
     counts = given["counts"]

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from keyturn import canonical
+from keyturn.drift import seen
 from keyturn.errors import KeyturnError
 from keyturn.ledger import leaf
 from keyturn.ledger.entries import Entry
@@ -301,6 +302,29 @@ class Shaper:
             },
         )
 
+    def reconciled(self, entry: Entry) -> Iterator[tuple[str, Row]]:
+        """The events of a target's own log, as they were compared."""
+        found, f = self.opened(entry.fields.get("seen")), entry.fields
+        for one in seen.given_back(found) if found else ():
+            yield (
+                "target_event",
+                _placed("target_event", entry)
+                | {
+                    **{name: str(f.get(name) or "") for name in ("source", "target")},
+                    "event": one.line,
+                    "happened_s": one.time // 1000,
+                    "credential": one.credential,
+                    "agent": one.agent,
+                    "tag": {"tagged": one.action, "in_session": one.session}.get(one.how, ""),
+                    "action": one.action,
+                    "session": one.session,
+                    "how": one.how,
+                    "events_n": one.count,
+                    "stmt_sha": one.statement,
+                    "row_count": one.rows,
+                },
+            )
+
     def finding(self, entry: Entry) -> Iterator[tuple[str, Row]]:
         """What was observed that should not be."""
         f = {name: self.opened(value) for name, value in entry.fields.items()}
@@ -334,6 +358,7 @@ _MAKERS: dict[str, Callable[[Shaper, Entry], Iterable[tuple[str, Row]]]] = {
     "policy.published": Shaper.published,
     "session.opened": Shaper.session,
     "finding.opened": Shaper.finding,
+    "source.reconciled": Shaper.reconciled,
 }
 
 

@@ -38,7 +38,7 @@ MOST = 100_000
 DAY = 86_400_000
 SEAL = "seal.json"
 CHECKED = "checked"
-VERSION = 1
+VERSION = 2
 _CHUNK = 1 << 20
 
 Progress = Callable[[int, int], None]

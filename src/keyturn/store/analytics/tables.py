@@ -217,14 +217,17 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _PLACE
         + """
     source t importer: pgaudit, auditd, cloudtrail, kubernetes, github, lines
-    event t its id in the target's own log
+    event t line or record in the target's own log
     happened_s n when, by the target's clock
     target t the target
     credential t account or credential that did it
     agent t agent whose credential that is
-    tag t action that its tag names
+    tag t action or session that its tag names, where the tag was made here
     action t action that it was matched with; empty where there is none
-    stmt_sha t digest of the statement
+    session t session that stands behind it
+    how t how it is accounted for: tagged, in_session, matched, counted; else within, untagged, unknown_tag, surplus
+    events_n n how many events the row stands for
+    stmt_sha t digest of the statement's form
     row_count n rows
     byte_count n bytes
     """
