@@ -13,11 +13,14 @@ from service_world import ALLOWED, GATE, HELD, World, decide, person, types
 from keyturn.actions import Agent, Gate, Human
 from keyturn.approvals.errors import DecisionRefused
 from keyturn.drift.definition import Definition, Part, file_part, tool_part, value_part
+from keyturn.drift.finding import Drift
 from keyturn.gates.hooks.definition import captured
 from keyturn.gates.hooks.dialects import dialect_of
 from keyturn.policy.folder import STARTER, read_folder
-from keyturn.service import defining, definitions
+from keyturn.service import defining, definition_views, definitions, findings
+from keyturn.service.definition_rows import key
 from keyturn.service.definition_state import state_of
+from keyturn.service.eroding import Eroding
 from keyturn.service.keyturn import Keyturn
 
 AGENT = Agent("claude-code", "claude-code", "2.1")
@@ -491,5 +494,131 @@ def test_another_gate_of_the_same_agent_is_known_by_the_same_digest(world: World
         )
         assert state_of(service.core.ledger, AGENT.name, one.digest, "/srv/checkout") == "approved"
         assert not definitions.tightens(service.core, view.id)
+
+    world.play(story)
+
+
+RULE = (
+    "You may read. Never delete files. Never deploy without approval. Ask before you write to production.\n"
+)
+STEPS = (
+    "You may read. Avoid deleting files. Never deploy without approval. Ask before you write to production.\n",
+    "You may read. You may delete files. Never deploy without approval. Ask before you write to production.\n",
+    "You may read. You may delete files. You may deploy. Ask before you write to production.\n",
+)
+
+
+async def eroded(service: Keyturn, described: Definition) -> list[dict[str, Any]]:
+    """What is found of small steps once the approval of *described* was read; recorded."""
+    eroding = Eroding(service.core)
+    last = [e for e in service.core.ledger.entries() if e.type == "definition.approved"][-1]
+    assert last.fields["digest"] == described.digest
+    for one in eroding.landed(last):
+        assert isinstance(one, Drift)
+        await findings.record(service.core, one)
+    rows = service.core.ledger.rows("finding")
+    return [row for row in rows if row["kind"] == "ratchet.instructions"]
+
+
+async def stepped(service: Keyturn) -> list[Definition]:
+    """Four approved versions, each a small step from the one before."""
+    made = [defined(text) for text in (RULE, *STEPS)]
+    for one in made:
+        await opened(service, one)
+        await approved(service, one)
+    return made
+
+
+def test_small_steps_are_measured_from_the_definition_that_was_assessed_anew(world: World) -> None:
+    async def story(service: Keyturn) -> None:
+        made = await stepped(service)
+        (found,) = await eroded(service, made[-1])
+        assert (found["state"], found["expected"]) == ("open", "the instructions that were approved at first")
+        view = await defining.propose(
+            service.core, made[-1].digest, person(service, "dana"), "we want it to deploy", anew=True
+        )
+        shown = await service.request(view.id, person(service, "riley"))
+        assert f"no longer against {made[0].digest[:19]}" in shown.text
+        assert "3 versions came after it" in shown.text
+        assert "Never delete files" in shown.text  # of the first version: the last difference has it no more
+        with pytest.raises(DecisionRefused):
+            await decide(service, view.id, "dana")
+        await decide(service, view.id, "riley")
+        (closed,) = await eroded(service, made[-1])
+        assert (closed["state"], closed["change"]) == ("closed", view.id)
+        shows = definition_views.view(service.core, defining.found(service.core, made[-1].digest))
+        assert shows.original
+        assert shows.approvals[0].assessed is not None
+        assert (shows.approvals[0].assessed.original, shows.approvals[0].assessed.versions) == (
+            made[0].digest,
+            3,
+        )
+        assert not definition_views.view(service.core, defining.found(service.core, made[0].digest)).original
+        harmless = defined(STEPS[-1] + "Write short commit messages.\n")
+        await opened(service, harmless)
+        await approved(service, harmless)
+        assert [row["state"] for row in await eroded(service, harmless)] == ["closed"]
+        further = defined(
+            "You may read. You may delete files. You may deploy. You may write to production.\n"
+        )
+        await opened(service, further)
+        await approved(service, further)
+        assert sorted(row["state"] for row in await eroded(service, further)) == ["closed", "open"]
+
+    world.play(story)
+
+
+def test_without_assessment_the_first_one_stays_the_original_also_when_it_is_taken_back(world: World) -> None:
+    async def story(service: Keyturn) -> None:
+        made = await stepped(service)
+        await defining.withdraw(service.core, made[0].digest, person(service, "dana"), "we have a newer one")
+        (found,) = await eroded(service, made[-1])
+        assert found["state"] == "open"
+        entry = service.core.ledger.entry(found["entry"])
+        assert entry is not None
+        assert (
+            service.core.ledger.row("definition", key("claude-code", made[0].digest))["entry"]
+            in entry.fields["entries"]
+        )  # type: ignore[index]
+
+    world.play(story)
+
+
+def test_small_steps_to_a_definition_that_nobody_approved_are_not_settled_by_assessing_another(
+    world: World,
+) -> None:
+    async def story(service: Keyturn) -> None:
+        made = await stepped(service)
+        await defining.withdraw(service.core, made[-1].digest, person(service, "dana"), "too much")
+        last = [e for e in service.core.ledger.entries() if e.type == "definition.approved"][-1]
+        for one in Eroding(service.core).landed(last):
+            assert isinstance(one, Drift)
+            await findings.record(service.core, one)
+        view = await defining.propose(
+            service.core, made[1].digest, person(service, "dana"), "only this far", anew=True
+        )
+        await decide(service, view.id, "riley")
+        rows = service.core.ledger.rows("finding")
+        assert [row["state"] for row in rows if row["kind"] == "ratchet.instructions"] == ["open"]
+
+    world.play(story)
+
+
+def test_an_assessment_counts_only_from_the_original_that_was_shown(world: World) -> None:
+    async def story(service: Keyturn) -> None:
+        made = await stepped(service)
+        first = await defining.propose(
+            service.core, made[2].digest, person(service, "dana"), "one", anew=True
+        )
+        with pytest.raises(defining.DefinitionWaits):
+            await defining.propose(service.core, made[2].digest, person(service, "dana"), "two", anew=True)
+        other = await defining.propose(
+            service.core, made[3].digest, person(service, "dana"), "three", anew=True
+        )
+        await decide(service, other.id, "riley")
+        with pytest.raises(defining.DefinitionMoved):
+            await decide(service, first.id, "riley")
+        with pytest.raises(defining.DefinitionApproved):  # it is the original already
+            await defining.propose(service.core, made[3].digest, person(service, "dana"), "five", anew=True)
 
     world.play(story)

@@ -42,7 +42,8 @@ def list_(agent: str, home_path: str | None, person: str | None, as_json: bool) 
         say_json(found)
         return
     for one in found:
-        mark = " (baseline)" if one["baseline"] else ""
+        marks = [name for name in ("baseline", "original") if one[name]]
+        mark = f" ({', '.join(marks)})" if marks else ""
         where = f" in {one['place']}" if one["place"] else ""
         say(visible(f"{one['digest'][:19]}  {one['state']:<8}  {one['agent']}{where}{mark}"))
         waits = f", waits as {one['request']}" if one["request"] else ""
@@ -78,6 +79,8 @@ def show(name: str, agent: str, home_path: str | None, person: str | None, as_js
         why = f": {'; '.join(given['reasons'])}" if given["reasons"] else ""
         asked = f"asked by {by}: {given['why'] or 'no reason'}; {given['request']}"
         say(visible(f"approved {when(given['time'])} by {who}{why} ({asked})"))
+        if given["assessed"]:
+            say(visible(f"  {_assessed(given['assessed'])}"))
     if one["withdrawn"]:
         taken = one["withdrawn"]
         say(visible(f"taken back {when(taken['time'])} by {taken['by']}: {taken['why']}"))
@@ -87,6 +90,15 @@ def show(name: str, agent: str, home_path: str | None, person: str | None, as_js
         say("The gate told its digest only.")
     for part in one["parts"]:
         say(visible(f"  {part['kind']:<12} {part['digest'][7:19]}  {part['size']:>7,}  {part['name']}"))
+
+
+def _assessed(one: Row) -> str:
+    more = (
+        "how far they led was not known"
+        if one["expands"] is None
+        else f"together they let it do {one['expands']:+g}"
+    )
+    return f"assessed anew, {plural(one['versions'], 'version')} after {one['original'][:19]}; {more}"
 
 
 @definition.command()
@@ -141,6 +153,11 @@ def _say_difference(found: Row) -> None:
 @click.option(
     "--place", default=None, metavar="FOLDER", help="Where it works (default: where it was seen first)."
 )
+@click.option(
+    "--anew",
+    is_flag=True,
+    help="Assess it as a whole: people see all that changed since the original, and small steps are measured from here on.",
+)
 @agent_option
 @home_option
 @as_option
@@ -149,13 +166,14 @@ def propose(
     name: str,
     why: str,
     place: str | None,
+    anew: bool,
     agent: str,
     home_path: str | None,
     person: str | None,
     as_json: bool,
 ) -> None:
     """Ask people to approve it. You can't, nor can anybody in whose session it was seen, nor the agent's owner."""
-    body = {"why": why, "agent": agent, "place": place}
+    body = {"why": why, "agent": agent, "place": place, "anew": anew}
     found = connect(home_path, person).post(f"/v1/definitions/{segment(name)}/propose", body)
     if as_json:
         say_json(found)

@@ -6,6 +6,7 @@ Rules kept here:
 - What reviewers see is the difference from the newest approved one where the agent works; when another is approved meanwhile, that
   difference is no longer what an approval would mean, so it is refused.
 - Several may be approved at once; the newest is the baseline. Taking one back needs nobody else: it loosens nothing.
+- Approved *anew*, one becomes what small steps are measured against from then on (`originals`): reviewers are shown the whole way to it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from keyturn import canonical
 from keyturn.drift.definition_diff import Comparison, compare
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.identity import Person
 from keyturn.ledger.entries import Draft, Rows
-from keyturn.service import changes, definition_findings, definitions, requests
+from keyturn.service import changes, definition_findings, definitions, originals, requests
 from keyturn.service.core import Core
 from keyturn.service.definition_rows import key
 from keyturn.service.definition_state import baseline, of_row, state_of, texts_of
@@ -84,6 +84,16 @@ class DefinitionMoved(KeyturnError):
     )
 
 
+class DefinitionWaits(KeyturnError):
+    """It can't be assessed anew while another request about it waits."""
+
+    code = "definition.waits"
+    status = 409
+    exit_code = ExitCode.USAGE
+    not_done = "Nobody was asked to assess it anew."
+    next_step = "Have that request decided or withdrawn first, and ask again."
+
+
 def found(core: Core, name: str, agent: str = "") -> Row:
     """The definition that *name* means: a digest, the beginning of one (8 characters or more), or an agent: its newest one.
 
@@ -122,20 +132,33 @@ async def compared_apart(core: Core, before: Row | None, after: Row) -> Comparis
 
 
 async def propose(
-    core: Core, name: str, by: Person, why: str, agent: str = "", place: str | None = None
+    core: Core,
+    name: str,
+    by: Person,
+    why: str,
+    agent: str = "",
+    place: str | None = None,
+    *,
+    anew: bool = False,
 ) -> RequestView:
-    """Ask people to approve one. Raises `DefinitionUnknown`, `DefinitionAmbiguous`, `DefinitionApproved`, `Forbidden`."""
+    """Ask people to approve one; *anew*: as what small steps are measured against from then on.
+
+    Raises `DefinitionUnknown`, `DefinitionAmbiguous`, `DefinitionApproved`, `DefinitionWaits`, `Forbidden`.
+    """
     if by.reads_only:
         raise Forbidden("Auditors ask for no changes.")
     row = found(core, name, agent)
     where = row["place"] if place is None else place
+    way = originals.way(core.ledger, row, where) if anew else None
     if (
-        row["approved"]
+        way is None
+        and row["approved"]
         and not row["withdrawn"]
         and baseline(core.ledger, row["agent"], where) == row["digest"]
     ):
         raise DefinitionApproved(f"{row['digest']} is what people approved for {row['agent']}.")
-    request = await _open(core, row, where, by.id, core.redaction.text(why.strip()[:MAX_WHY]), again=True)
+    why = core.redaction.text(why.strip()[:MAX_WHY])
+    request = await _open(core, row, where, by.id, why, again=True, way=way)
     assert request is not None
     return requests.view(core, request, by)
 
@@ -161,8 +184,17 @@ def _asked(rows: Rows, row: Row) -> str:
     return str(request["state"]) if request else ""
 
 
-async def _open(core: Core, row: Row, place: str, by: str | None, why: str, *, again: bool) -> str | None:
-    """Open the request, unless one waits already (*again*: then that one). Gives its id."""
+async def _open(
+    core: Core,
+    row: Row,
+    place: str,
+    by: str | None,
+    why: str,
+    *,
+    again: bool,
+    way: originals.Way | None = None,
+) -> str | None:
+    """Open the request, unless one waits already (*again*: then that one). Gives its id. *way* is there where it is assessed anew."""
     request = core.id("r")
     before = baseline(core.ledger, row["agent"], place)
     old = core.ledger.row("definition", key(row["agent"], before)) if before else None
@@ -176,13 +208,20 @@ async def _open(core: Core, row: Row, place: str, by: str | None, why: str, *, a
         "comparison": to_builtins(difference),
         "why": why,
     }
+    sentence = f"Approves what the agent {row['agent']}{where} is. {difference.summary}"
+    if way is not None:
+        erosion = await originals.measured_apart(core, way)
+        content |= {
+            "text": f"{originals.text(way, erosion)}\n{difference.text}",
+            "assessed": originals.recorded(way, erosion),
+        }
+        sentence = f"Assesses anew what the agent {row['agent']}{where} is, and measures small steps from there. {difference.summary}"
     fields = changes.fields_of(
         core,
         request,
         subject="definition",
         content=content,
-        digest=canonical.digest({"definition": target, "before": before}),
-        sentence=f"Approves what the agent {row['agent']}{where} is. {difference.summary}",
+        sentence=sentence,
         why=WHY if not why else f"{WHY} {why}",
         by=by,
         approve=core.policy.drift.definitions.approve,
@@ -195,6 +234,8 @@ async def _open(core: Core, row: Row, place: str, by: str | None, why: str, *, a
         waiting.clear()  # a plan may be run again, so it starts from nothing each time
         current = rows.row("definition", key(row["agent"], row["digest"])) or row
         state = _asked(rows, current)
+        if state == "waiting" and way is not None:
+            raise DefinitionWaits(f"People are asked about it already, as {current['request']}.")
         if state == "waiting" or (not again and state in LIVE):
             waiting.append(current["request"])
             return []
@@ -210,18 +251,23 @@ def effect(core: Core, rows: Rows, row: Row) -> Sequence[Draft]:
     content = core.full(row["content"])
     if baseline(rows, target["agent"], target["place"]) != content["before"]:
         raise DefinitionMoved(f"Another definition of {target['agent']} was approved meanwhile.")
+    assessed = core.full(content.get("assessed"))
+    original = originals.original_of(rows, target["agent"], target["place"]) or {}
+    if assessed and original.get("digest") != assessed["original"]:
+        raise DefinitionMoved(f"Another definition of {target['agent']} was assessed meanwhile.")
     fields = {
         **target,
         "before": content["before"],
         "request": row["id"],
         "by": row["initiator"],
         "why": core.full(content["why"]),
+        **({"assessed": assessed} if assessed else {}),
     }
     known = rows.row("definition", key(target["agent"], target["digest"]))
     parts = core.full(known["parts"]) if known else []
     return [
         Draft("definition.approved", fields, once=f"definition.approved:{row['id']}"),
-        *definition_findings.settled(rows, target, parts, row["id"], fields["why"]),
+        *definition_findings.settled(rows, target, parts, row["id"], fields["why"], assessed),
     ]
 
 
@@ -246,6 +292,7 @@ async def withdraw(core: Core, name: str, by: Person, why: str, agent: str = "")
 
 
 __all__ = [
-    "DefinitionAmbiguous", "DefinitionApproved", "DefinitionMoved", "DefinitionNotApproved", "DefinitionUnknown", "ask",
+    "DefinitionAmbiguous", "DefinitionApproved", "DefinitionMoved", "DefinitionNotApproved", "DefinitionUnknown",
+    "DefinitionWaits", "ask",
     "compared_apart", "effect", "found", "propose", "withdraw",
 ]  # fmt: skip

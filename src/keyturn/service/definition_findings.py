@@ -16,6 +16,7 @@ from keyturn.service.definition_rows import key
 from keyturn.service.definition_state import baseline, of_row, state_of
 
 Row = dict[str, Any]
+RATCHET = "ratchet.instructions"
 NAMED = 5
 """Parts that a sentence names."""
 
@@ -108,23 +109,34 @@ def _tools(
     ]
 
 
-def settled(rows: Rows, target: Row, parts: list[Row], request: str, why: str) -> list[Draft]:
-    """What was found about the definition that is approved with *request* is closed: it is what people approved, byte for byte."""
+def settled(
+    rows: Rows, target: Row, parts: list[Row], request: str, why: str, assessed: Row | None = None
+) -> list[Draft]:
+    """What was found about the definition that is approved with *request* is closed: it is what people approved, byte for byte.
+
+    *assessed* is there where they were shown the whole way from the original: then small steps away from it are settled, too, unless
+    they led to a definition that nobody approved.
+    """
     agent, digest = target["agent"], target["digest"]
     keys: list[tuple[str, tuple[str, ...]]] = [
         ("definition.changed", (agent, digest, "")),
         ("definition.unknown", (agent, target["place"])),
     ]
     keys += [("tool.changed", (agent, p["name"], p["digest"])) for p in parts if p["kind"] == "tools"]
+    if assessed:
+        keys.append((RATCHET, (agent, assessed["original"])))
+    approved = (rows.row("agent-place", key(agent, target["place"])) or {"approved": []})["approved"]
+    said = "People assessed this definition anew." if assessed else "People approved this definition."
     drafts = []
     for kind, found in keys:
         known = rows.row("finding-key", canonical.digest({"kind": kind, "key": list(found)}))
         row = rows.row("finding", known["finding"]) if known and known.get("open", True) else None
-        if row is not None and row["state"] != "closed":
+        led = _definition_of(row) if kind == RATCHET and row is not None else digest
+        if row is not None and row["state"] != "closed" and led in (digest, *approved):
             fields = {
                 "finding": row["id"],
                 "by": "",
-                "reason": f"People approved this definition. {why}".strip(),
+                "reason": f"{said} {why}".strip(),
                 "state": "closed",
                 "outcome": "explained",
                 "grade": "PROVEN",
@@ -132,6 +144,12 @@ def settled(rows: Rows, target: Row, parts: list[Row], request: str, why: str) -
             }
             drafts.append(Draft("finding.closed", fields, once=f"finding.closed:{row['id']}:{request}"))
     return drafts
+
+
+def _definition_of(finding: Row) -> str:
+    """The definition that a finding is about, empty where it is kept apart."""
+    subject = finding.get("subject") or {}
+    return str(subject.get("definition") or "")
 
 
 def explanation(core: Core, rows: Rows, row: Row | None) -> Explanation:

@@ -1,7 +1,7 @@
 """How definitions and agents become rows (promise 7). Pure, like the rest of `projections`.
 
-Row kinds: `agent`; `definition`, by agent and digest; `agent-place`, by agent and where it works: what is approved there, and what
-was seen last.
+Row kinds: `agent`; `definition`, by agent and digest; `agent-place`, by agent and where it works: what is approved there, what was
+seen last, and the `original`: the first one that was approved, until people assess another one anew. Taking it back does not move it.
 """
 
 from __future__ import annotations
@@ -107,6 +107,7 @@ def approved(entry: Entry, rows: Rows) -> Iterable[Put]:
         "why": f["why"],
         "time": entry.time,
         "entry": entry.index,
+        **({"assessed": f["assessed"]} if f.get("assessed") else {}),
     }
     places = sorted({*row["places"], f["place"]})
     yield _put(
@@ -117,7 +118,12 @@ def approved(entry: Entry, rows: Rows) -> Iterable[Put]:
         yield Put("agent", f["agent"], {**agent, "pinned": True}, "", agent["last"])
     place = rows.row("agent-place", key(f["agent"], f["place"])) or {"approved": []}
     newest = [digest for digest in place["approved"] if digest != f["digest"]]
-    yield _place(entry, rows, f["agent"], f["place"], approved=[*newest, f["digest"]], pinned=True)
+    original = place.get("original")
+    if original is None or f.get("assessed"):
+        original = {"digest": f["digest"], "time": entry.time, "entry": entry.index}
+    yield _place(
+        entry, rows, f["agent"], f["place"], approved=[*newest, f["digest"]], pinned=True, original=original
+    )
 
 
 def withdrawn(entry: Entry, rows: Rows) -> Iterable[Put]:

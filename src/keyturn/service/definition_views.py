@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from keyturn.policy.decision import Definition as State
+from keyturn.service import originals
 from keyturn.service.core import Core
 from keyturn.service.definition_rows import key
 from keyturn.service.definition_state import baseline, state_of
@@ -31,8 +32,16 @@ class AgentView(Struct, frozen=True):
     owner: str | None = None
 
 
+class Assessed(Struct, frozen=True):
+    """It was approved anew: what was the `original` before, how many `versions` came since, and how much more it may (None: unknown)."""
+
+    original: str
+    versions: int
+    expands: float | None
+
+
 class Given(Struct, frozen=True):
-    """People approved it: who asked, who approved, why, and where that is recorded."""
+    """People approved it: who asked, who approved, why, and where that is recorded. `assessed`: small steps are measured from here on."""
 
     request: str
     by: str
@@ -41,6 +50,7 @@ class Given(Struct, frozen=True):
     reasons: tuple[str, ...]
     time: int
     entry: int
+    assessed: Assessed | None = None
 
 
 class Taken(Struct, frozen=True):
@@ -65,6 +75,8 @@ class PartView(Struct, frozen=True):
 class DefinitionView(Struct, frozen=True):
     """One definition of an agent. `state` is what people know of it where it was seen first; `request` waits for people now.
 
+    `original`: what small steps are measured against there.
+
     `people` are those in whose sessions it was seen; `sessions` the newest of those. `told`: whether a gate told its parts.
     """
 
@@ -86,6 +98,7 @@ class DefinitionView(Struct, frozen=True):
     withdrawn: Taken | None = None
     request: str = ""
     parts: tuple[PartView, ...] = ()
+    original: bool = False
 
 
 def agents(core: Core, limit: int = MOST) -> list[AgentView]:
@@ -153,6 +166,8 @@ def view(core: Core, row: Row, *, parts: bool = True) -> DefinitionView:
         )
         if parts
         else (),
+        original=(originals.original_of(core.ledger, row["agent"], row["place"]) or {}).get("digest")
+        == row["digest"],
     )
 
 
@@ -167,6 +182,7 @@ def _given(core: Core, one: Row) -> Given:
         reasons=tuple(core.full(a["reason"]) for a in counted if a["reason"]),
         time=one["time"],
         entry=one["entry"],
+        assessed=Assessed(**one["assessed"]) if one.get("assessed") else None,
     )
 
 
@@ -189,6 +205,7 @@ def other(core: Core, row: Row, before: str = "") -> Row | None:
 
 __all__ = [
     "AgentView",
+    "Assessed",
     "DefinitionView",
     "Given",
     "PartView",

@@ -21,11 +21,15 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class Proposal(Struct, frozen=True, forbid_unknown_fields=True):
-    """POST /v1/definitions/{name}/propose: why people should approve it. `place`: where, if not where it was seen first."""
+    """POST /v1/definitions/{name}/propose: why people should approve it. `place`: where, if not where it was seen first.
+
+    `anew`: as what small steps are measured against from then on.
+    """
 
     why: Annotated[str, Meta(max_length=2000)] = ""
     agent: Annotated[str, Meta(max_length=200)] = ""
     place: Annotated[str, Meta(max_length=1000)] | None = None
+    anew: bool = False
 
 
 class Withdrawal(Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,7 +83,7 @@ def definition_routes(service: Keyturn) -> list[BaseRouteHandler]:
     )
     async def propose(request: AnyRequest, name: FromPath[str], data: JSONBody[Proposal]) -> RequestView:
         person = person_of(request, service)
-        return await defining.propose(core, name, person, data.why, data.agent, data.place)
+        return await defining.propose(core, name, person, data.why, data.agent, data.place, anew=data.anew)
 
     @post(
         "/definitions/{name:str}/withdraw", status_code=200, summary="Take an approval back", tags=["drift"]
