@@ -62,6 +62,7 @@ def examine(home: Home) -> Iterator[Finding]:
         _parser,
         _policy,
         _ledger,
+        _segments,
         _people,
         _channels,
         _conditions,
@@ -239,6 +240,35 @@ def _ledger(home: Home) -> Iterator[Finding]:
     words = f"The ledger is damaged{places}: {verdict.problems[0].words}"
     step = "Keep a copy as it is; `keyturn ledger verify` names every place; docs/how-to/damaged-ledger.md."
     yield Finding("bad", words, step)
+
+
+def _segments(home: Home) -> Iterator[Finding]:
+    """Whether what questions over the past are answered from is far behind the log: a server seals it by itself."""
+    import time
+
+    from keyturn.cli.ledger import reading
+    from keyturn.ledger import checkpoint
+    from keyturn.service.sealing import overdue, sealed
+
+    end = sealed(home.segments)
+    try:
+        with reading(home) as store:
+            head = store.head()
+            size = checkpoint.read_unverified(head).size if head else 0
+            late = overdue(
+                lambda n: next(iter(store.entries(n, n + 1))).time, end, size, int(time.time() * 1000)
+            )
+    except (KeyturnError, StopIteration):
+        return  # named by the look at the ledger
+    if end > size:
+        words = f"The segments go up to entry {end:,}, the ledger only to {size:,}: they are of another time."
+        yield Finding("warn", words, "`keyturn drift segments` makes them again, from the ledger alone.")
+    elif late:
+        words = f"Segments are behind: they go up to entry {end:,} of {size:,}, so questions over the past take longer."
+        step = "`keyturn drift segments` seals them now; a running server does it by itself, and its log says why it did not."
+        yield Finding("warn", words, step)
+    elif end:
+        yield Finding("ok", f"Segments are sealed up to entry {end:,} of {size:,}.")
 
 
 def _people(home: Home) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from keyturn.service.measuring import Measuring
 from keyturn.service.noticing import Noticing
 from keyturn.service.practising import Practising
 from keyturn.service.ratchets import Ratcheting
+from keyturn.service.sealing import Sealing
 from keyturn.service.sigma_rules import SigmaFollower
 from keyturn.service.silence import Silence
 
@@ -26,5 +27,6 @@ FOLLOWERS: tuple[Callable[[Core], Follower], ...] = (
     Noticing,
     SigmaFollower,
     Practising,
+    Sealing,
 )
 """Each is made once a server."""
