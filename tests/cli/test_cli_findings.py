@@ -144,6 +144,10 @@ def test_somebody_else_settles_it_and_its_response_stays_until_people_lift_it(
     yes = house.keyturn("approve", asked["id"], "--digest", digest, "--reason", "looked", by="riley")
     assert yes.code == ExitCode.DONE, yes.all
     assert house.keyturn("findings", "responses").out == "Nothing is stepped up, suspended or stopped.\n"
+    said = house.keyturn("findings", "show", one).out
+    assert "watch: step-up, lifted since" in said
+    assert "it met no action" in said
+    assert ", asked by dana: done" in said
 
 
 def test_lag_says_what_waits(found: tuple[House, dict[str, str]]) -> None:

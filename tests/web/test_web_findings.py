@@ -132,6 +132,8 @@ def test_a_finding_is_settled_on_the_page_by_somebody_else(
     expect(page.locator("main")).to_contain_text("odds of 120,000 to 1 against no drift")
     expect(page.locator("main")).to_contain_text("4.56 times as much")
     expect(page.locator("main")).to_contain_text("First look by riley")
+    expect(page.locator("main")).to_contain_text("It met no action so far.")
+    expect(page.locator("main")).to_contain_text("Response watch stepped it up")
     page.get_by_label("What you are about to do").fill("on it")
     page.get_by_role("button", name="Acknowledge").click()
     expect(page.locator("main")).to_contain_text("riley looks after it")

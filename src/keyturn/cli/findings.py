@@ -131,11 +131,23 @@ def _shown(found: Row) -> list[str]:
         until = f" until {when(step['until'])}" if step["until"] else ""
         lines.append(f"  {when(step['time'])}  {step['verb']}{until} by {visible(step['by'] or 'time')}{why}")
     for one in found["responses"]:
-        lines.append(f"  response   {visible(one['id'])} {visible(one['name'])}: {one['do']}, {one['state']}")
+        lines += _responded(one)
     if found["viewed"]:
         lines.append(f"  first look {when(found['viewed']['time'])} by {visible(found['viewed']['by'])}")
     if found["own"]:
         lines.append(f"  {visible(found['own'])}")
+    return lines
+
+
+def _responded(one: Row) -> list[str]:
+    parts = ((one["held"], "held"), (one["refused"], "refused"))
+    did = [f"{plural(count, 'action')} {deed}" for count, deed in parts if count]
+    did += [f"{plural(one['stopped'], 'session')} ended"] if one["stopped"] else []
+    lines = [f"  response   {visible(one['id'])} {visible(one['name'])}: {one['do']}, {one['state']}"]
+    lines[0] += f" since {when(one['begun'])}; {', '.join(did) or 'it met no action'}"
+    if one["lifted"]:
+        by = f", asked by {visible(one['lifted_by'])}" if one["lifted_by"] else ""
+        lines.append(f"             lifted {when(one['lifted'])}{by}: {visible(one['lifted_why'])}")
     return lines
 
 

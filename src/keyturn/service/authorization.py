@@ -329,6 +329,9 @@ async def _record(
         fields = {**fields, "sealed": found.seal, "action": {**fields["action"], "sealed": found.seal}}
     if found.under != policy:
         fields["published"] = policy
+    acted = responses.acted(decision, found.under_response)
+    if acted:
+        fields["responses"] = acted
     if found.reading is not found.shown:
         core.true_readings.keep(action_id, found.reading)
     drafts = [Draft("action.decided", fields, session=action.session)]

@@ -66,7 +66,7 @@ class FindingFollower(Follower):
 
 def _stop(response: str, by: str, why: str, session: str, rows: Rows) -> Sequence[Draft]:
     row = rows.row("response", response)
-    return [] if row is None or row["state"] != "on" else sessions.stopping(rows, session, by, why)
+    return [] if row is None or row["state"] != "on" else sessions.stopping(rows, session, by, why, response)
 
 
 def _sessions_of(open_sessions: Sequence[Row], response: Row, full: Any) -> list[str]:

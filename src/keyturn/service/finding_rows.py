@@ -161,6 +161,27 @@ def begun(entry: Entry, rows: Rows) -> Iterable[Put]:
         yield Put("response-ending", f["id"], {"response": f["id"], "ends": f["ends"]}, "", f["ends"])
 
 
+def did(entry: Entry, rows: Rows, responses: Iterable[str], what: str) -> Iterable[Put]:
+    """Responses did something once more: `held` or `refused` an action, or `stopped` a session."""
+    for one in responses:
+        row = rows.row("response", one)
+        if row is not None:
+            yield Put("response", one, {**row, what: row.get(what, 0) + 1}, row["state"], row["begun"])
+
+
+def decided(entry: Entry, rows: Rows) -> Iterable[Put]:
+    """An action was decided under responses."""
+    what = {"hold": "held", "refuse": "refused"}.get(entry.fields["verdict"])
+    if what is not None:
+        yield from did(entry, rows, entry.fields.get("responses", ()), what)
+
+
+def stopped(entry: Entry, rows: Rows) -> Iterable[Put]:
+    """A response stopped a session."""
+    one = entry.fields.get("response")
+    yield from did(entry, rows, (one,) if one else (), "stopped")
+
+
 def lifted(entry: Entry, rows: Rows) -> Iterable[Put]:
     """It no longer is."""
     f = entry.fields

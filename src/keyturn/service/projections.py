@@ -154,6 +154,8 @@ def _session_stopped(entry: Entry, rows: Rows) -> Iterable[Put]:
         yield _session(
             {**session, "stopped": entry.time, "stopped_by": f.get("by", ""), "stopped_why": f.get("why", "")}
         )
+    if entry.fields.get("response"):
+        yield from finding_rows.stopped(entry, rows)
 
 
 def _instructed(entry: Entry, rows: Rows) -> Iterable[Put]:
@@ -183,6 +185,8 @@ def _decided(entry: Entry, rows: Rows) -> Iterable[Put]:
     yield from limit_rows.decided(entry, rows)
     yield from order_rows.decided(entry, rows)
     yield from ratchet_rows.decided(entry, rows)
+    if "responses" in f:
+        yield from finding_rows.decided(entry, rows)
 
 
 def _permit_issued(entry: Entry, rows: Rows) -> Iterable[Put]:

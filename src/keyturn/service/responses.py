@@ -78,7 +78,10 @@ class LiftUnexplained(KeyturnError):
 
 
 class ResponseView(Struct, frozen=True):
-    """A response as it is shown. `of` is what it is about; times in milliseconds since 1970, `ends` 0 for when people lift it."""
+    """A response as it is shown. `of` is what it is about; times in milliseconds since 1970, `ends` 0 for when people lift it.
+
+    `held` and `refused` actions, and `stopped` sessions: what it did so far.
+    """
 
     id: str
     name: str
@@ -95,6 +98,10 @@ class ResponseView(Struct, frozen=True):
     lifted_by: str = ""
     lifted_why: str = ""
     request: str | None = None
+    lifted_entry: int | None = None
+    held: int = 0
+    refused: int = 0
+    stopped: int = 0
 
 
 # --- how they begin ------------------------------------------------------------------------------------------------
@@ -155,6 +162,11 @@ def applying(core: Core, rows: Rows, action: Action) -> tuple[InForce, ...]:
 def answer(core: Core, decision: Decision, on: Sequence[InForce]) -> Decision:
     """*decision* as it is under the responses *on*."""
     return decision if not on else respond(decision, on, core.policy.default)
+
+
+def acted(decision: Decision, on: Sequence[InForce]) -> list[str]:
+    """Ids of those of *on* that made *decision* stricter: what was refused in any case is no response's doing."""
+    return [one.id for one in on if one.words in decision.reasons]
 
 
 def asked(asks: str, on: Sequence[InForce]) -> str:
@@ -368,6 +380,8 @@ def view(core: Core, row: Row) -> ResponseView:
             "lifted_by": row.get("lifted_by", ""),
             "lifted_why": core.full(row.get("lifted_why", "")),
             "request": row.get("request"),
+            "lifted_entry": row.get("lifted_entry"),
+            **{k: row.get(k, 0) for k in ("held", "refused", "stopped")},
             **{
                 k: row[k]
                 for k in (

@@ -178,14 +178,18 @@ async def stop_session(core: Core, session: str, person: str, why: str) -> Sessi
     return view(core, session)
 
 
-def stopping(rows: Rows, session: str, by: str, why: str) -> list[Draft]:
-    """What stops it: nothing where it is over or was stopped before."""
+def stopping(rows: Rows, session: str, by: str, why: str, response: str = "") -> list[Draft]:
+    """What stops it: nothing where it is over or was stopped before. *response*: the one to a finding that does it."""
     row = rows.row("session", session)
     if row is None or row.get("closed") or row.get("stopped"):
         return []
     return [
         *_withdrawn(row, "Its session was stopped."),
-        Draft("session.stopped", {"by": by, "why": why}, session=session),
+        Draft(
+            "session.stopped",
+            {"by": by, "why": why, **({"response": response} if response else {})},
+            session=session,
+        ),
     ]
 
 

@@ -18,8 +18,9 @@ from keyturn.drift.kinds import KINDS
 from keyturn.drift.lag import Reading
 from keyturn.errors import Malformed, NotFound
 from keyturn.identity import Person
-from keyturn.service.findings import FindingView, Wanted
+from keyturn.service.findings import FindingView, Step, Wanted
 from keyturn.service.lags import LagView
+from keyturn.service.responses import ResponseView
 
 MOST = 500
 """How many are listed."""
@@ -85,6 +86,24 @@ class Told(Struct, frozen=True):
     words: str
 
 
+class Answered(Struct, frozen=True):
+    """A response in the course of its finding: it has `begun`, or is `lifted`."""
+
+    verb: Literal["begun", "lifted"]
+    time: int
+    response: ResponseView
+
+
+def course(found: FindingView) -> list[Step | Answered]:
+    """What became of a finding, in order: what people did, and what it led to."""
+    steps: list[Step | Answered] = [*found.life]
+    for one in found.responses:
+        steps.append(Answered("begun", one.begun, one))
+        if one.lifted is not None:
+            steps.append(Answered("lifted", one.lifted, one))
+    return sorted(steps, key=lambda step: step.time)
+
+
 def handlers(site: Site) -> list[ControllerRouterHandler]:
     """`/findings`, `/findings/{id}`, `/findings/lag`, what people do with one, `/responses/{id}/lift`."""
 
@@ -126,6 +145,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
             meaning=kind.meaning if kind else "",
             clocks=site.web.findings.clocks(finding),
             outcomes=OUTCOMES,
+            course=course(found),
         )
 
     @post("/findings/{finding:str}/viewed", status_code=200)

@@ -63,6 +63,8 @@ DEEDS = {
     "suspend": "Suspended: nothing that it was allowed before counts.",
     "stop": "Stopped: its sessions were ended and every action is refused.",
 }
+RESPONDED = {"step-up": "stepped it up", "suspend": "suspended it", "stop": "stopped it"}
+"""What a response did when it began, in the course of its finding."""
 STEPS = {
     "acknowledged": "looks after it",
     "explained": "explained it",
@@ -147,6 +149,20 @@ def odds(evidence: float) -> str:
     if evidence < 10:
         return "weak evidence: it may be chance"
     return f"odds of {number(evidence)} to 1 against no drift"
+
+
+def did(response: Any) -> str:
+    """What a response did so far."""
+    parts = [
+        f"{count:,} {noun if count == 1 else noun + 's'} {deed}"
+        for count, noun, deed in (
+            (response.held, "action", "held"),
+            (response.refused, "action", "refused"),
+            (response.stopped, "session", "ended"),
+        )
+        if count
+    ]
+    return f"So far: {', '.join(parts)}." if parts else "It met no action so far."
 
 
 def change(magnitude: Any) -> str:
