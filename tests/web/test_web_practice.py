@@ -8,7 +8,7 @@ from litestar.testing import TestClient
 from web_memory import MemoryWeb
 
 from keyturn.drift.finding import Drift
-from keyturn.drift.practice import Practice, RuleUse
+from keyturn.drift.practice import Practice, RuleUse, Unasked
 
 
 def test_the_use_of_rules_is_shown_to_people_only(web: MemoryWeb, client: TestClient[Any]) -> None:
@@ -26,6 +26,13 @@ def test_every_rule_is_shown_with_its_use(web: MemoryWeb, dana: TestClient[Any])
     page = dana.get("/practice").text
     assert page.index("busy&lt;b&gt;") < page.index("rare")  # the busiest first
     assert "1,200" in page
+    assert "people would be asked about" not in page
+    web.practised = (1, Practice("p", 30, uses, (), (), Unasked(150, 50), Unasked(1, 99)))
+    later = dana.get("/practice").text
+    assert (
+        "150 of 200 actions that people would be asked about (75 %); in the first 30 days 1 of 100 (1 %)"
+        in later
+    )
     assert "3.2 s" in page
     assert "<script> is always" not in page
     assert "U+202E" in page

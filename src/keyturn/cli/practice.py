@@ -34,10 +34,27 @@ def practice(days: int, home_path: str | None, as_json: bool) -> None:
     with reading(home) as store:
         policy = replaying.version(store, "active")
         since = (store.row("policy-active", "active") or {}).get("since", now * 1000) / 1000
+        began = next((entry.time // 1000 for entry in store.entries(0, 1)), now)
         with of_segments(Segments(home.segments, store), progress=Progress(quiet=as_json)) as (database, _):
-            rows = database.ask("rules", since=now - days * 86_400, until=now + 1).records()
-    used = {row["rule"]: RuleUse(**{name: row[name] for name in RuleUse.__struct_fields__}) for row in rows}
-    result = found_in(policy.digest, policy.rules, used, days, active_days=(now - since) / 86_400)
+            long = days * 86_400
+            rows = database.ask("rules", since=now - long, until=now + 1).records()
+            early = (
+                database.ask("rules", since=began, until=began + long).records()
+                if now - began >= 2 * long
+                else None
+            )
+    used, first = (
+        {row["rule"]: RuleUse(**{name: row[name] for name in RuleUse.__struct_fields__}) for row in one}
+        for one in (rows, early or [])
+    )
+    result = found_in(
+        policy.digest,
+        policy.rules,
+        used,
+        days,
+        active_days=(now - since) / 86_400,
+        first=None if early is None else first,
+    )
     if as_json:
         say_json(result)
         return
@@ -49,4 +66,10 @@ def practice(days: int, home_path: str | None, as_json: bool) -> None:
         )
     for one in result.found:
         say(visible(f"{one.kind}: {one.words}"))
+    for one_time, when in ((result.unasked, f"last {days}"), (result.at_first, f"first {days}")):
+        if one_time is not None:
+            whole = one_time.exceptions + one_time.held
+            say(
+                f"Exceptions let run {one_time.exceptions:,} of {whole:,} that people would be asked about in the {when} days."
+            )
     say(f"{len(result.wide)} rules let any program run, where their conditions hold.")

@@ -243,6 +243,18 @@ KINDS: dict[str, Kind] = {
         "Everything that a rule held was approved: people may not look any more.",
     ),
     "rule.unused": Kind("change management", "low", "d", "A rule that lets run let nothing run for a while."),
+    "rule.not_asked": Kind(
+        "change management",
+        "medium",
+        "d",
+        "A rule that held a lot in the log's first days holds nothing any more, though as much is done.",
+    ),
+    "allowlist.creep": Kind(
+        "change management",
+        "medium",
+        "d",
+        "Of what people would be asked about, exceptions let run a much larger part than in the log's first days.",
+    ),
     "exception.norm": Kind(
         "change management",
         "medium",
