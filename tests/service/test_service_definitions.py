@@ -12,12 +12,15 @@ from service_world import ALLOWED, GATE, HELD, World, decide, person, types
 
 from keyturn.actions import Agent, Gate, Human
 from keyturn.approvals.errors import DecisionRefused
+from keyturn.drift.behaviour import Seen
 from keyturn.drift.definition import Definition, Part, file_part, tool_part, value_part
 from keyturn.drift.finding import Drift
+from keyturn.errors import Malformed
 from keyturn.gates.hooks.definition import captured
 from keyturn.gates.hooks.dialects import dialect_of
 from keyturn.policy.folder import STARTER, read_folder
 from keyturn.service import defining, definition_views, definitions, findings
+from keyturn.service.behaviour_explaining import of_behaviour
 from keyturn.service.definition_rows import key
 from keyturn.service.definition_state import state_of
 from keyturn.service.eroding import Eroding
@@ -620,5 +623,68 @@ def test_an_assessment_counts_only_from_the_original_that_was_shown(world: World
             await decide(service, first.id, "riley")
         with pytest.raises(defining.DefinitionApproved):  # it is the original already
             await defining.propose(service.core, made[3].digest, person(service, "dana"), "five", anew=True)
+
+    world.play(story)
+
+
+def drifted(before: Definition, after: Definition, what: str) -> tuple[list[Seen], list[bool], list[str]]:
+    """Sessions of which only those under *after* do *what*; which they are; and what."""
+    sessions = [
+        Seen(n, n, 10, 0, False, 1.0, (before if n < 30 else after).digest, "sha256:p") for n in range(60)
+    ]
+    return sessions, [n >= 30 for n in range(60)], [what]
+
+
+def test_behaviour_is_explained_by_the_effects_that_its_change_declared_and_by_no_others(
+    world: World,
+) -> None:
+    async def story(service: Keyturn) -> None:
+        before, after = defined(), defined("Write reports.\n")
+        for one in (before, after):
+            await opened(service, one)
+        await approved(service, before)
+        with pytest.raises(Malformed):
+            await defining.propose(
+                service.core, after.digest, person(service, "dana"), "x", effects=["anything it likes"]
+            )
+        view = await defining.propose(
+            service.core, after.digest, person(service, "dana"), "reports", effects=["writes:reports*", "reads:production"]
+        )  # fmt: skip
+        shown = await service.request(view.id, person(service, "riley"))
+        assert "expected to do more: reads:production\nexpected to do more: writes:reports*" in shown.text
+        declared = drifted(before, after, "shell writes:reports-2026")
+        assert (
+            of_behaviour(service.core, "claude-code", *declared, 0.0).grade == "NONE"
+        )  # nobody approved it yet
+        await decide(service, view.id, "riley")
+        found = of_behaviour(service.core, "claude-code", *declared, 0.0)
+        assert (found.grade, found.change, found.approvers) == ("VERSION-BOUND", view.id, ("riley",))
+        assert "declared: reads:production, writes:reports*" in found.outcome
+        other = of_behaviour(
+            service.core, "claude-code", *drifted(before, after, "shell deletes:production"), 0.0
+        )
+        assert (other.grade, other.residual) == ("CANDIDATE", ("it did not declare deletes:production",))
+        elsewhere = of_behaviour(
+            service.core, "claude-code", *drifted(after, before, "shell writes:reports-2026"), 0.0
+        )
+        assert elsewhere.grade != "VERSION-BOUND"
+        given = definition_views.view(service.core, defining.found(service.core, after.digest)).approvals[0]
+        assert given.effects == ("reads:production", "writes:reports*")
+
+    world.play(story)
+
+
+def test_effects_are_not_lost_in_a_request_that_waits_already(world: World) -> None:
+    async def story(service: Keyturn) -> None:
+        before, after = defined(), defined("Do anything.\n")
+        await opened(service, before)
+        await approved(service, before)
+        await asked(world, service, await opened(service, after), after)
+        (request,) = waiting(service)
+        dana = person(service, "dana")
+        with pytest.raises(defining.DefinitionWaits):
+            await defining.propose(service.core, after.digest, dana, "x", effects=["writes:reports"])
+        plain = await defining.propose(service.core, after.digest, dana, "x")  # the control
+        assert plain.id == request["id"]
 
     world.play(story)

@@ -79,6 +79,8 @@ def show(name: str, agent: str, home_path: str | None, person: str | None, as_js
         why = f": {'; '.join(given['reasons'])}" if given["reasons"] else ""
         asked = f"asked by {by}: {given['why'] or 'no reason'}; {given['request']}"
         say(visible(f"approved {when(given['time'])} by {who}{why} ({asked})"))
+        if given["effects"]:
+            say(visible(f"  expected to do more: {', '.join(given['effects'])}"))
         if given["assessed"]:
             say(visible(f"  {_assessed(given['assessed'])}"))
     if one["withdrawn"]:
@@ -154,6 +156,13 @@ def _say_difference(found: Row) -> None:
     "--place", default=None, metavar="FOLDER", help="Where it works (default: where it was seen first)."
 )
 @click.option(
+    "--effect",
+    "effects",
+    multiple=True,
+    metavar="EFFECT",
+    help="What it is expected to do more, e.g. writes:production. Behaviour that this covers is explained by the change.",
+)
+@click.option(
     "--anew",
     is_flag=True,
     help="Assess it as a whole: people see all that changed since the original, and small steps are measured from here on.",
@@ -166,6 +175,7 @@ def propose(
     name: str,
     why: str,
     place: str | None,
+    effects: tuple[str, ...],
     anew: bool,
     agent: str,
     home_path: str | None,
@@ -173,7 +183,7 @@ def propose(
     as_json: bool,
 ) -> None:
     """Ask people to approve it. You can't, nor can anybody in whose session it was seen, nor the agent's owner."""
-    body = {"why": why, "agent": agent, "place": place, "anew": anew}
+    body = {"why": why, "agent": agent, "place": place, "anew": anew, "effects": list(effects)}
     found = connect(home_path, person).post(f"/v1/definitions/{segment(name)}/propose", body)
     if as_json:
         say_json(found)

@@ -240,7 +240,7 @@ def explain_behaviour(
                 change,
                 "VERSION-BOUND",
                 (),
-                f"It occurs only under {under[0][:19]}, never under {change.versions[0][:19]}.",
+                f"It occurs only under {under[0][:19]}, never under {change.versions[0][:19]}; declared: {', '.join(change.effects)}.",
             )
         if not missing:
             return _of(

@@ -2,25 +2,29 @@
 
 Behaviour has no content to compare, so PROVEN is out of reach; time proximity alone explains nothing (measured: it "explains" 98–100 % of
 drifts without any cause). VERSION-BOUND needs all of: the drift is in sessions under one definition or policy only, an approved
-change brought that version, and it declared what drifted: in its reason, which its approvers read, after the word `brings:`.
+change brought that version, and it declared what drifted, where its approvers read it: as effects of the change (`definition propose
+--effect`), or in its reason after the word `brings:`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from keyturn.drift.baseline import Baseline
 from keyturn.drift.behaviour import Seen
 from keyturn.drift.explaining import Approved, explain_behaviour
 from keyturn.drift.finding import Explanation
+from keyturn.errors import Malformed
 from keyturn.service.core import Core
 
 SUBJECTS = ("definition", "policy")
 """Subjects of changes that bring a version which sessions are stamped with."""
 SEARCHED = 500
-_BRINGS = re.compile(r"\bbrings:\s*([a-z]+:[a-z0-9*?-]+(?:\s*,\s*[a-z]+:[a-z0-9*?-]+)*)", re.ASCII)
+_EFFECT = r"[a-z]+:[a-z0-9*?-]+"
+_BRINGS = re.compile(rf"\bbrings:\s*({_EFFECT}(?:\s*,\s*{_EFFECT})*)", re.ASCII)
+MOST_EFFECTS = 50
 STRONGER = {"VERSION-BOUND": 2, "CANDIDATE": 1}
 MOST_WORDS = 12
 
@@ -30,6 +34,19 @@ def declared(reason: str) -> tuple[str, ...]:
     return tuple(word.strip() for match in _BRINGS.finditer(reason) for word in match[1].split(","))
 
 
+def effects_of(given: Iterable[str]) -> list[str]:
+    """The effects that a change declares, in order and once each. Raises `Malformed` for what is none."""
+    found = sorted(set(given))
+    for one in found:
+        if not re.fullmatch(_EFFECT, one, re.ASCII):
+            raise Malformed(
+                f"{one[:80]!r} is no effect: say a verb and a label or zone, as writes:production."
+            )
+    if len(found) > MOST_EFFECTS:
+        raise Malformed(f"A change declares at most {MOST_EFFECTS} effects.")
+    return found
+
+
 def approved(core: Core, agent: str) -> list[Approved]:
     """The newest approved changes that bring a version of *agent*, or of policy."""
     found = []
@@ -37,11 +54,11 @@ def approved(core: Core, agent: str) -> list[Approved]:
         if row["subject"] in SUBJECTS:
             content: dict[str, Any] = core.full(row["content"])
             if content.get("agent", agent) == agent:
-                found.append(_approved(row, content))
+                found.append(_approved(core, row, content))
     return found
 
 
-def _approved(row: Mapping[str, Any], content: Mapping[str, Any]) -> Approved:
+def _approved(core: Core, row: Mapping[str, Any], content: Mapping[str, Any]) -> Approved:
     version = content.get("policy") if row["subject"] == "policy" else content.get("digest")
     given = [one for one in row["approvals"] if one["choice"] == "approve" and not one["void"]]
     reason = str(content.get("note") or content.get("why") or "")
@@ -52,7 +69,7 @@ def _approved(row: Mapping[str, Any], content: Mapping[str, Any]) -> Approved:
         approvers=tuple(one["person"] for one in given),
         reason=reason or next((one["reason"] for one in given if one["reason"]), ""),
         time=row.get("ended", row["opened"]),
-        effects=declared(reason),
+        effects=(*declared(reason), *core.full(content.get("effects") or ())),
         versions=(str(content.get("before") or ""), str(version or "")),
     )
 

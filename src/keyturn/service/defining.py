@@ -21,7 +21,14 @@ from keyturn.drift.definition_diff import Comparison, compare
 from keyturn.errors import ExitCode, KeyturnError
 from keyturn.identity import Person
 from keyturn.ledger.entries import Draft, Rows
-from keyturn.service import changes, definition_findings, definitions, originals, requests
+from keyturn.service import (
+    behaviour_explaining,
+    changes,
+    definition_findings,
+    definitions,
+    originals,
+    requests,
+)
 from keyturn.service.core import Core
 from keyturn.service.definition_rows import key
 from keyturn.service.definition_state import baseline, of_row, state_of, texts_of
@@ -85,12 +92,12 @@ class DefinitionMoved(KeyturnError):
 
 
 class DefinitionWaits(KeyturnError):
-    """It can't be assessed anew while another request about it waits."""
+    """It can't be proposed with effects, or to be assessed anew, while another request about it waits."""
 
     code = "definition.waits"
     status = 409
     exit_code = ExitCode.USAGE
-    not_done = "Nobody was asked to assess it anew."
+    not_done = "Nobody was asked anew."
     next_step = "Have that request decided or withdrawn first, and ask again."
 
 
@@ -140,13 +147,16 @@ async def propose(
     place: str | None = None,
     *,
     anew: bool = False,
+    effects: Sequence[str] = (),
 ) -> RequestView:
-    """Ask people to approve one; *anew*: as what small steps are measured against from then on.
+    """Ask people to approve one; *anew*: as what small steps are measured against from then on. *effects* are what it is expected to do
+    more (`writes:production`): behaviour that only comes with it is explained by this change as far as they cover it.
 
-    Raises `DefinitionUnknown`, `DefinitionAmbiguous`, `DefinitionApproved`, `DefinitionWaits`, `Forbidden`.
+    Raises `DefinitionUnknown`, `DefinitionAmbiguous`, `DefinitionApproved`, `DefinitionWaits`, `Malformed`, `Forbidden`.
     """
     if by.reads_only:
         raise Forbidden("Auditors ask for no changes.")
+    effects = behaviour_explaining.effects_of(effects)
     row = found(core, name, agent)
     where = row["place"] if place is None else place
     way = originals.way(core.ledger, row, where) if anew else None
@@ -158,7 +168,7 @@ async def propose(
     ):
         raise DefinitionApproved(f"{row['digest']} is what people approved for {row['agent']}.")
     why = core.redaction.text(why.strip()[:MAX_WHY])
-    request = await _open(core, row, where, by.id, why, again=True, way=way)
+    request = await _open(core, row, where, by.id, why, again=True, way=way, effects=effects)
     assert request is not None
     return requests.view(core, request, by)
 
@@ -193,6 +203,7 @@ async def _open(
     *,
     again: bool,
     way: originals.Way | None = None,
+    effects: Sequence[str] = (),
 ) -> str | None:
     """Open the request, unless one waits already (*again*: then that one). Gives its id. *way* is there where it is assessed anew."""
     request = core.id("r")
@@ -208,11 +219,14 @@ async def _open(
         "comparison": to_builtins(difference),
         "why": why,
     }
+    if effects:
+        expected = "\n".join(f"expected to do more: {one}" for one in effects)
+        content |= {"effects": list(effects), "text": f"{expected}\n\n{difference.text}"}
     sentence = f"Approves what the agent {row['agent']}{where} is. {difference.summary}"
     if way is not None:
         erosion = await originals.measured_apart(core, way)
         content |= {
-            "text": f"{originals.text(way, erosion)}\n{difference.text}",
+            "text": f"{originals.text(way, erosion)}\n{content['text']}",
             "assessed": originals.recorded(way, erosion),
         }
         sentence = f"Assesses anew what the agent {row['agent']}{where} is, and measures small steps from there. {difference.summary}"
@@ -234,7 +248,7 @@ async def _open(
         waiting.clear()  # a plan may be run again, so it starts from nothing each time
         current = rows.row("definition", key(row["agent"], row["digest"])) or row
         state = _asked(rows, current)
-        if state == "waiting" and way is not None:
+        if state == "waiting" and (way is not None or effects):
             raise DefinitionWaits(f"People are asked about it already, as {current['request']}.")
         if state == "waiting" or (not again and state in LIVE):
             waiting.append(current["request"])
@@ -262,6 +276,7 @@ def effect(core: Core, rows: Rows, row: Row) -> Sequence[Draft]:
         "by": row["initiator"],
         "why": core.full(content["why"]),
         **({"assessed": assessed} if assessed else {}),
+        **({"effects": content["effects"]} if content.get("effects") else {}),
     }
     known = rows.row("definition", key(target["agent"], target["digest"]))
     parts = core.full(known["parts"]) if known else []

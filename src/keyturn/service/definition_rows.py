@@ -107,7 +107,7 @@ def approved(entry: Entry, rows: Rows) -> Iterable[Put]:
         "why": f["why"],
         "time": entry.time,
         "entry": entry.index,
-        **({"assessed": f["assessed"]} if f.get("assessed") else {}),
+        **{name: f[name] for name in ("assessed", "effects") if f.get(name)},
     }
     places = sorted({*row["places"], f["place"]})
     yield _put(

@@ -41,7 +41,10 @@ class Assessed(Struct, frozen=True):
 
 
 class Given(Struct, frozen=True):
-    """People approved it: who asked, who approved, why, and where that is recorded. `assessed`: small steps are measured from here on."""
+    """People approved it: who asked, who approved, why, and where that is recorded.
+
+    `assessed`: small steps are measured from here on. `effects`: what it was expected to do more.
+    """
 
     request: str
     by: str
@@ -51,6 +54,7 @@ class Given(Struct, frozen=True):
     time: int
     entry: int
     assessed: Assessed | None = None
+    effects: tuple[str, ...] = ()
 
 
 class Taken(Struct, frozen=True):
@@ -183,6 +187,7 @@ def _given(core: Core, one: Row) -> Given:
         time=one["time"],
         entry=one["entry"],
         assessed=Assessed(**one["assessed"]) if one.get("assessed") else None,
+        effects=tuple(core.full(one.get("effects", ()))),
     )
 
 

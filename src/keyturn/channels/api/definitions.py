@@ -23,13 +23,14 @@ AnyRequest = Request[Any, Any, Any]
 class Proposal(Struct, frozen=True, forbid_unknown_fields=True):
     """POST /v1/definitions/{name}/propose: why people should approve it. `place`: where, if not where it was seen first.
 
-    `anew`: as what small steps are measured against from then on.
+    `anew`: as what small steps are measured against from then on. `effects`: what it is expected to do more (`writes:production`).
     """
 
     why: Annotated[str, Meta(max_length=2000)] = ""
     agent: Annotated[str, Meta(max_length=200)] = ""
     place: Annotated[str, Meta(max_length=1000)] | None = None
     anew: bool = False
+    effects: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=50)] = []
 
 
 class Withdrawal(Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,7 +84,9 @@ def definition_routes(service: Keyturn) -> list[BaseRouteHandler]:
     )
     async def propose(request: AnyRequest, name: FromPath[str], data: JSONBody[Proposal]) -> RequestView:
         person = person_of(request, service)
-        return await defining.propose(core, name, person, data.why, data.agent, data.place, anew=data.anew)
+        return await defining.propose(
+            core, name, person, data.why, data.agent, data.place, anew=data.anew, effects=data.effects
+        )
 
     @post(
         "/definitions/{name:str}/withdraw", status_code=200, summary="Take an approval back", tags=["drift"]
