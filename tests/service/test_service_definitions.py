@@ -21,7 +21,7 @@ from keyturn.gates.hooks.dialects import dialect_of
 from keyturn.policy.folder import STARTER, read_folder
 from keyturn.service import defining, definition_views, definitions, findings
 from keyturn.service.behaviour_explaining import of_behaviour
-from keyturn.service.definition_rows import key
+from keyturn.service.definition_rows import key, original_of
 from keyturn.service.definition_state import state_of
 from keyturn.service.eroding import Eroding
 from keyturn.service.keyturn import Keyturn
@@ -585,6 +585,19 @@ def test_without_assessment_the_first_one_stays_the_original_also_when_it_is_tak
         )  # type: ignore[index]
 
     world.play(story)
+
+
+def test_rows_of_an_earlier_version_have_the_first_approved_one_as_the_original() -> None:
+    class Old:
+        """Rows as they were folded before they named an original."""
+
+        def row(self, kind: str, name: str) -> dict[str, Any] | None:
+            if kind == "agent-place":
+                return {"approved": ["sha256:one", "sha256:two"]} if name == key("bot", "/here") else None
+            return {"approved": [{"time": 5, "entry": 3}, {"time": 9, "entry": 7}]}
+
+    assert original_of(Old(), "bot", "/here") == {"digest": "sha256:one", "time": 5, "entry": 3}
+    assert original_of(Old(), "bot", "/there") is None
 
 
 def test_small_steps_to_a_definition_that_nobody_approved_are_not_settled_by_assessing_another(

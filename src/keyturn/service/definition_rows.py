@@ -21,6 +21,19 @@ def key(agent: str, rest: str) -> str:
     return f"{agent}\x1f{rest}"
 
 
+def original_of(rows: Rows, agent: str, place: str) -> Body | None:
+    """`digest`, `time` and `entry` of the original of *agent* at *place*; None where nothing was ever approved.
+
+    Rows that an earlier version folded name none: then it is the first that is still approved.
+    """
+    where = rows.row("agent-place", key(agent, place)) or {}
+    if where.get("original") or not where.get("approved"):
+        return where.get("original")
+    digest = where["approved"][0]
+    first = (rows.row("definition", key(agent, digest)) or {"approved": []})["approved"]
+    return {"digest": digest, "time": first[0]["time"], "entry": first[0]["entry"]} if first else None
+
+
 def _put(body: Body) -> Put:
     state = "withdrawn" if body["withdrawn"] else "approved" if body["approved"] else "seen"
     return Put("definition", key(body["agent"], body["digest"]), body, state, body["first"])
@@ -118,7 +131,7 @@ def approved(entry: Entry, rows: Rows) -> Iterable[Put]:
         yield Put("agent", f["agent"], {**agent, "pinned": True}, "", agent["last"])
     place = rows.row("agent-place", key(f["agent"], f["place"])) or {"approved": []}
     newest = [digest for digest in place["approved"] if digest != f["digest"]]
-    original = place.get("original")
+    original = original_of(rows, f["agent"], f["place"])
     if original is None or f.get("assessed"):
         original = {"digest": f["digest"], "time": entry.time, "entry": entry.index}
     yield _place(
@@ -148,4 +161,4 @@ HANDLERS: dict[str, Callable[[Entry, Rows], Iterable[Put]]] = {
     "session.defined": defined,
 }
 
-__all__ = ["HANDLERS", "asked", "key", "used"]
+__all__ = ["HANDLERS", "asked", "key", "original_of", "used"]

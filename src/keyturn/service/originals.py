@@ -19,7 +19,7 @@ from keyturn.drift import ratchet
 from keyturn.drift.ratchet import Erosion
 from keyturn.ledger.entries import Rows
 from keyturn.service.core import Core
-from keyturn.service.definition_rows import key
+from keyturn.service.definition_rows import key, original_of
 from keyturn.service.definition_state import texts_of
 from keyturn.service.lexicons import lexicon_of
 
@@ -40,12 +40,6 @@ class Way(Struct, frozen=True):
     def rows(self) -> tuple[Row, ...]:
         """All of them, in order."""
         return (self.original, *self.between, self.newest)
-
-
-def original_of(rows: Rows, agent: str, place: str) -> Row | None:
-    """`digest`, `time` and `entry` of the original of *agent* at *place*; None where nothing was ever approved."""
-    found: Row | None = (rows.row("agent-place", key(agent, place)) or {}).get("original")
-    return found
 
 
 def way(rows: Rows, row: Row, place: str) -> Way | None:
