@@ -111,8 +111,10 @@ def test_hours_are_found_wherever_on_the_clock_they_begin(tmp_path: Path) -> Non
     for agent in range(300):
         about = random.randrange(BASE, UNTIL)
         about -= about % 3_600
-        for _ in range(random.randrange(12)):
-            at = about + random.choice((-3_601, -3_600, -1_800, -1, 0, 1, 1_799, 1_800, 3_599, 3_600, 5_400))
+        edges = [-3_600, -1_800, -1, 0, 1, 1_799, 1_800, 3_599, 3_600, 5_400]
+        times = edges if agent % 2 else range(-2_400, 4_800)
+        for _ in range(random.randrange(14)):
+            at = about + random.choice(times)
             rows.append((at, f"agent-{agent}", random.randrange(40)))
     lines = [
         {**blank("action"), "entry": entry, "ts_s": at, "agent": who, "target": "db", "row_count": many}

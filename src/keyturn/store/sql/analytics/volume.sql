@@ -2,25 +2,29 @@
 -- since: the period that is looked at, with the hour before it
 -- least_actions: actions in an hour that count as many
 -- least_rows: rows in an hour that count as many
--- 3,600 seconds touch two hours of the clock, so one of them has half of what is too much: only those and their neighbours are looked at.
-with half as (
-  select agent, target, ts_s - ts_s % 3600 as hour_s
+-- 3,600 seconds touch three half hours of the clock, so one of them has a third of what is too much: only those and the two on both sides are looked at.
+with third as (
+  select agent, target, ts_s - ts_s % 1800 as half_s
   from action
   where ts_s >= :since - 3600 and ts_s < :until and verdict <> 'refuse'
-  group by agent, target, ts_s - ts_s % 3600
-  having 2 * count(*) >= :least_actions or 2 * sum(coalesce(row_count, 0)) >= :least_rows
+  group by agent, target, ts_s - ts_s % 1800
+  having 3 * count(*) >= :least_actions or 3 * sum(coalesce(row_count, 0)) >= :least_rows
 ), picked as (
-  select agent, target, hour_s - 3600 as hour_s from half
+  select agent, target, half_s - 3600 as half_s from third
   union
-  select agent, target, hour_s from half
+  select agent, target, half_s - 1800 as half_s from third
   union
-  select agent, target, hour_s + 3600 as hour_s from half
+  select agent, target, half_s from third
+  union
+  select agent, target, half_s + 1800 as half_s from third
+  union
+  select agent, target, half_s + 3600 as half_s from third
 ), moved as (
   select a.agent, a.target, a.ts_s, a.entry,
     count(*) over (partition by a.agent, a.target order by a.ts_s range between 3599 preceding and current row) as actions_h,
     sum(coalesce(a.row_count, 0)) over (partition by a.agent, a.target order by a.ts_s range between 3599 preceding and current row) as rows_h
   from action a
-  join picked p on p.agent = a.agent and p.target = a.target and p.hour_s = a.ts_s - a.ts_s % 3600
+  join picked p on p.agent = a.agent and p.target = a.target and p.half_s = a.ts_s - a.ts_s % 1800
   where a.ts_s >= :since - 3600 and a.ts_s < :until and a.verdict <> 'refuse'
 )
 select agent, target,
