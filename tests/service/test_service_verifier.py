@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwk, jws
 from msgspec.structs import replace
-from service_world import World
+from service_world import GATE, World
 from signing_world import (
     SoftPasskey,
     SoftSshKey,
@@ -31,12 +31,14 @@ from signing_world import (
 )
 
 from keyturn import canonical
+from keyturn.actions import Agent, Human
+from keyturn.drift.definition import Definition, file_part
 from keyturn.evidence import approvals, verify_approvals
 from keyturn.identity.keys import key_id, to_b64
 from keyturn.ledger import Ledger
 from keyturn.ledger.entries import Draft
 from keyturn.ledger.export import export
-from keyturn.service import genesis, keys, people
+from keyturn.service import defining, genesis, keys, people
 from keyturn.service.keys import ProviderWord
 from keyturn.service.keyturn import Keyturn
 from keyturn.service.projections import fold
@@ -357,6 +359,44 @@ def test_keyturns_own_verification_checks_signatures_too(recorded: World, tmp_pa
     (tmp_path / "forged").mkdir()
     forged = rewritten(recorded, tmp_path / "forged", _unsigned)
     assert not approvals.check_folder(forged).hold
+
+
+def test_a_signed_approval_of_a_definition_holds_for_exactly_the_text_that_was_shown(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    async def story(service: Keyturn) -> None:
+        soft = SoftSshKey()
+        await people.change(service.core, "sam", {"roles": ["member", "admin"]}, by="dana")
+        await enrol(service, "riley", soft, by="sam")
+        described = Definition(
+            "claude-code", parts=(file_part("instructions", "CLAUDE.md", b"Read only.\n"),), place="/shop"
+        )
+        agent = Agent("claude-code", "claude-code", "2.1")
+        human = Human("dana", "os-uid", 1000)
+        await service.open_session(agent=agent, human=human, gate=GATE, cwd="/shop", described=described)
+        asked = await defining.propose(
+            service.core,
+            described.digest,
+            person(service, "dana"),
+            "as reviewed",
+            effects=["reads:workspace"],
+        )
+        await decide(service, asked.id, "riley", await sign(service, asked.id, "riley", soft))
+
+    world.play(story)
+    (tmp_path / "true").mkdir()
+    code, verdict = verified(exported(world, tmp_path / "true"))
+    assert (code, verdict["problems"]) == (0, [])
+    assert verdict["counts"]["approvals signed"] == 1
+
+    def other(content: dict[str, Any]) -> dict[str, Any]:
+        return {**content, "text": content["text"].replace("reads:workspace", "writes:anything")}
+
+    (tmp_path / "forged").mkdir()
+    forged = rewritten(
+        world, tmp_path / "forged", _field("request.opened", "content", other, subject="definition")
+    )
+    assert verified(forged)[0] == 7
 
 
 def test_damage_of_the_export_is_caught(recorded: World, tmp_path: Path) -> None:
