@@ -56,15 +56,15 @@ def run() -> list[dict[str, Any]]:
             server.terminate()
             server.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
-    value, floor = statistics.median(gated), statistics.median(bare)
+    ratio = statistics.median(value / floor for value, floor in zip(gated, bare, strict=True))
     return [
         {
-            "name": f"the same under `keyturn run`, server and policy: p50 ({floor * 1e3:,.3g} ms)",
-            "value": value / floor,
+            "name": f"the same under `keyturn run`, server and policy: p50 ({statistics.median(bare) * 1e3:,.3g} ms)",
+            "value": ratio,
             "unit": "×",
             "floor": 1.0,
             "budget": 1.5,
-            "within": value / floor <= 1.5,
+            "within": ratio <= 1.5,
         }
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from functools import lru_cache
 
 from keyturn.gates.exec import kernel
 from keyturn.gates.exec.memory import Pieces, Window
@@ -63,15 +64,18 @@ class Loaded:
         got = self._stack.read(asked.exec.tgid, self._place, 1)
         if got < 8 * table:
             return False
-        count, *addresses = struct.unpack_from(f"<{table}Q", self._stack.view)
-        ends = [index for index, address in enumerate(addresses) if not address]
-        if count != words or ends != [words, table - 2]:
+        numbers = _table(table).unpack_from(self._stack.view)
+        if numbers[0] != words or numbers.count(0) != 2 or numbers[words + 1] or numbers[-1]:
             return False
-        begin = addresses[0] - at
-        end = begin + len(asked.words) + len(asked.variables)
-        return (
-            begin > 0 and end <= got and bytes(self._stack.view[begin:end]) == asked.words + asked.variables
-        )
+        begin = numbers[1] - at
+        content = asked.words + asked.variables
+        end = begin + len(content)
+        return begin > 0 and end <= got and self._stack.view[begin:end] == content
+
+
+@lru_cache(maxsize=256)
+def _table(size: int) -> struct.Struct:
+    return struct.Struct(f"<{size}Q")
 
 
 def _content(path: str) -> bytes:
@@ -87,8 +91,13 @@ def _content(path: str) -> bytes:
 
 
 def _is(status: os.stat_result, file: FileIdentity) -> bool:
-    now = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return now == (file.device, file.inode, file.size, file.mtime_ns, file.ctime_ns)
+    return (
+        status.st_ino == file.inode
+        and status.st_dev == file.device
+        and status.st_size == file.size
+        and status.st_mtime_ns == file.mtime_ns
+        and status.st_ctime_ns == file.ctime_ns
+    )
 
 
 def _changed(asked: Exec) -> bool:

@@ -25,8 +25,9 @@ class Exec(Struct, frozen=True):
 
     `pid` is the calling thread, `tgid` its process; `path` is what it asked for, absolute; `file` what lies there;
     `interpreter` is set when `file` is a `#!` script (then `script` is `file`, too), with the words that the kernel
-    puts in front in `prefix`. `parent` is the process above it and `born` when its process was started, as proc(5) tells
-    it. Two with the same `question`, unless that is 0, are the same in everything but `pid`, `tgid`, `parent` and `born`.
+    puts in front in `prefix`. `parent` is the process above it; `serial` tells its process from others that had its id
+    (`family`). Two with the same `question`, unless that is 0, are the same in everything but `pid`, `tgid`, `parent` and
+    `serial`.
     """
 
     pid: int
@@ -40,7 +41,7 @@ class Exec(Struct, frozen=True):
     script: FileIdentity | None = None
     prefix: tuple[str, ...] = ()
     parent: int = 0
-    born: str = ""
+    serial: str = ""
     question: int = 0
 
 

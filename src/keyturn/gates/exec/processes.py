@@ -22,17 +22,17 @@ class Processes:
     def open(self, seen: Exec, scope: Scope) -> None:
         """From now on the process of *seen*, and what descends from it, is in *scope*."""
         with self._lock:
-            self._scopes[seen.tgid] = (seen.born, scope)
+            self._scopes[seen.tgid] = (seen.serial, scope)
             if len(self._scopes) > KEPT:
                 self._scopes = {
-                    pid: kept for pid, kept in self._scopes.items() if family.born(pid) == kept[0]
+                    pid: kept for pid, kept in self._scopes.items() if family.serial(pid) == kept[0]
                 }
 
     def scope_of(self, seen: Exec) -> Scope | None:
         """The scope of the process, or of the nearest one above that has one. A process id that was used again has none."""
         scopes = self._scopes
         found = scopes.get(seen.tgid)
-        if found is not None and seen.born and found[0] == seen.born:
+        if found is not None and seen.serial and found[0] == seen.serial:
             return found[1]
         for pid, birth in family.above(seen.parent):
             found = scopes.get(pid)
@@ -43,7 +43,7 @@ class Processes:
     def commanded(self, process: int) -> bool:
         """Whether *process* runs a command that was decided on."""
         found = self._scopes.get(process)
-        return found is not None and bool(found[0]) and found[0] == family.born(process)
+        return found is not None and bool(found[0]) and found[0] == family.serial(process)
 
 
 __all__ = ["Processes"]

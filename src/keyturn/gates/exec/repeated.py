@@ -2,130 +2,139 @@
 
 A shortcut for speed. What it rests on, each kept by a test that fails without it:
 
-- Every byte is read again: path, words and variables are fetched from where the caller says that they are, and are the same
-  as those that were taken apart. Nothing is taken for granted because it was so the last time.
+- Every byte is read again: path, words and variables are fetched from where the caller says that they are. Nothing is taken for
+  granted because it was so the last time. With other words, the program alone is known; then words and variables are taken apart.
 - The folder is asked for again; the file at the path must still be the same, with its size and times. (That looks from the
   outside, so it may see another file than the kernel will. Then what is loaded is another file than was asked for,
   and that is what `loaded` kills for: this look only spares a changed program that end.)
 - Only plain cases: execve(2) of x86-64 by a process's first thread, of a 64-bit program that is no script, at a path that
   doesn't lead through /proc or /dev, whose meaning depends on who asks. All else is read in full.
+- What is not there is an error at once, told by the kernel in the caller's own root: who looks along PATH tries many.
 """
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
-import struct
-from collections import OrderedDict
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from keyturn.gates.exec import family, kernel
+from keyturn.gates.exec import family, tracee
+from keyturn.gates.exec.files import Files, Unreadable
 from keyturn.gates.exec.filter import ARCH_X86_64
-from keyturn.gates.exec.memory import Pieces, Window
-from keyturn.gates.exec.model import Exec
+from keyturn.gates.exec.memory import Reader, Words
+from keyturn.gates.exec.model import Exec, FileIdentity
 from keyturn.gates.exec.tracee import Asked
 
 KEPT = 2_048
-"""How many execs are known again; the least recently seen is forgotten first."""
+"""How many execs are known again; more than that and all are forgotten."""
 MAX_BYTES = 32 * 1024
 """Larger ones are read in full each time, so that what is kept stays small."""
 _EXECVE = 59
-_PAGE = 4_096
-_NULL = bytes(8)
-_PATH, _POINTERS, _PAGES = 512, 1_024, 64
-"""Most bytes of a path and of a list of addresses, and most pages of words, that are looked at here."""
 
-_Bytes = tuple[bytes, int, bytes]
-"""The path, the number of words, and words and variables as they lie behind each other: nothing else is asked for."""
+
+class _Program(Struct, frozen=True):
+    """What a path means in a folder: the file there, and what was asked for with it."""
+
+    path: str
+    file: FileIdentity
+    asked: dict[Words, Asked]
 
 
 class Repeated:
-    """Remembers what was read in full. For one thread."""
+    """Reads what is asked for, and remembers it. For one thread."""
 
-    def __init__(self) -> None:
-        self._kept: OrderedDict[_Bytes, Asked] = OrderedDict()
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._reader = Reader()
+        self._programs: dict[tuple[bytes, str], _Program] = {}
+        self._paths: set[bytes] = set()
+        self._count = 0
         self._questions = itertools.count(1)
-        self._addresses = Window(_PATH + 2 * _POINTERS)
-        self._at = Pieces(3)
-        self._window = Window(_PAGES * _PAGE)
-        self._pages = Pieces(_PAGES)
 
-    def again(self, notification: tuple[int, ...]) -> Asked | None:
-        """The exec that *notification* stands for, if the same was read before; else None. Never raises."""
-        thread = notification[1]
-        if notification[3] != _EXECVE or notification[4] != ARCH_X86_64 or not kernel.is_process(thread):
-            return None
+    def read(self, notification: tuple[int, ...]) -> Asked:
+        """The exec that *notification* stands for. Raises `Unreadable`."""
+        thread, words = notification[1], None
+        if notification[3] == _EXECVE and notification[4] == ARCH_X86_64:
+            words = self._reader.read(thread, *notification[6:9])
+        if words is None:
+            return tracee.read(notification, self._files)
+        if words.given not in self._paths:
+            _must_be_there(thread, words.given)
+        return self._known(thread, words) or self._learn(tracee.read(notification, self._files, words), words)
+
+    def _known(self, thread: int, words: Words) -> Asked | None:
+        """What *words* ask for, if their program is known in that folder; else None."""
         try:
-            key = self._read(thread, *notification[6:9])
-            kept = self._kept.get(key) if key is not None else None
-            if key is None or kept is None or not _still(thread, kept.exec):
+            cwd = os.readlink(f"/proc/{thread}/cwd")
+            program = self._programs.get((words.given, cwd))
+            if program is None or not _still(thread, program):
                 return None
-            parent, birth = family.parent_and_birth(thread)
-        except (OSError, OverflowError, ValueError, IndexError, struct.error):
+            parent, serial = family.parent_and_serial(thread)
+        except OSError:
             return None
-        self._kept.move_to_end(key)
-        seen = replace(kept.exec, pid=thread, tgid=thread, parent=parent, born=birth)
-        return replace(kept, exec=seen)
+        same = program.asked.get(words)
+        if same is None:
+            same = self._keep(program, _taken_apart(program, cwd, words), words)
+        seen = same.exec
+        now = Exec(
+            thread, thread, seen.path, seen.argv, seen.environment, cwd, seen.file, None, None, (), parent, serial,
+            seen.question,
+        )  # fmt: skip
+        return Asked(now, same.words, same.variables, same.counts, same.native, same.plain)
 
-    def learn(self, asked: Asked) -> Asked:
+    def _learn(self, asked: Asked, words: Words) -> Asked:
         """Remember *asked*, which was read in full; it is given back with its question's number."""
         seen = asked.exec
-        if not asked.plain or not seen.argv or len(asked.words) + len(asked.variables) > MAX_BYTES:
+        if not asked.plain or seen.pid != seen.tgid:
             return asked
-        asked = replace(asked, exec=replace(seen, question=next(self._questions)))
-        self._kept[(asked.given, asked.counts[0], asked.words + asked.variables)] = asked
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        program = _Program(seen.path, seen.file, {})
+        self._programs[words.given, seen.cwd] = program
+        self._paths.add(words.given)
+        return self._keep(program, asked, words)
+
+    def _keep(self, program: _Program, asked: Asked, words: Words) -> Asked:
+        if len(words.content) > MAX_BYTES:
+            return asked
+        asked = replace(asked, exec=replace(asked.exec, question=next(self._questions)))
+        self._count += 1
+        if self._count > KEPT:
+            self._count = 0
+            self._programs.clear()
+            self._paths.clear()
+        program.asked[words] = asked
         return asked
 
-    def _read(self, thread: int, path: int, words: int, variables: int) -> _Bytes | None:
-        """All bytes of the question; None where they lie so that they are better read in full. Raises as `again` catches."""
-        sizes = [
-            min(most, _PAGE - address % _PAGE)
-            for most, address in ((_PATH, path), (_POINTERS, words), (_POINTERS, variables))
-        ]
-        self._at.put(path, sizes[0], words, sizes[1], variables, sizes[2])
-        if self._addresses.read(thread, self._at, 3) != sum(sizes):
-            return None
-        data = bytes(self._addresses.view[: sum(sizes)])
-        given = data[: data.index(b"\0", 0, sizes[0])]
-        first = _until_null(data, sizes[0], sizes[1])
-        addresses = first + _until_null(data, sizes[0] + sizes[1], sizes[2])
-        content = self._strings(thread, addresses) if first else None
-        return None if content is None else (given, len(first), content)
 
-    def _strings(self, thread: int, addresses: tuple[int, ...]) -> bytes | None:
-        """What lies at each of *addresses* up to its NUL, one behind the other; their pages are read in one call."""
-        pages = sorted({address // _PAGE for address in addresses})
-        if len(pages) > _PAGES:
-            return None
-        size = len(pages) * _PAGE
-        self._pages.put(*(number for page in pages for number in (page * _PAGE, _PAGE)))
-        if self._window.read(thread, self._pages, len(pages)) != size:
-            return None
-        # From an address to its place in the buffer; the same for pages that follow each other, so that a string may go on.
-        # One that goes on in a page that was not read gets another one's bytes: then it is another question, not known; and
-        # if somebody arranged that it is known, `loaded` kills what was loaded for it.
-        shift = {page: (index - page) * _PAGE for index, page in enumerate(pages)}
-        data = bytes(self._window.view[:size])
-        return b"".join([data[(at := a + shift[a // _PAGE]) : data.index(b"\0", at) + 1] for a in addresses])
+def _taken_apart(program: _Program, cwd: str, words: Words) -> Asked:
+    """*program* with other words. Raises `Unreadable`."""
+    count = words.counts[0]
+    pieces = words.content.split(b"\0", count)
+    variables = pieces.pop()
+    before = words.content[: len(words.content) - len(variables)]
+    seen = Exec(
+        0, 0, program.path, tracee.texts(before), tracee.variables_of(variables), cwd, program.file
+    )  # fmt: skip
+    return Asked(seen, before, variables, words.counts, native=True, plain=True)
 
 
-def _until_null(data: bytes, begin: int, size: int) -> tuple[int, ...]:
-    """The addresses from *begin* up to the one that is 0. Raises `ValueError` where there is none in *size* bytes."""
-    end = begin
-    while data[end : end + 8] != _NULL:
-        # The first eight zeros may begin in the upper half of an address.
-        end = begin + (data.index(_NULL, end + 1, begin + size) - begin + 7) // 8 * 8
-    return struct.unpack_from(f"<{(end - begin) // 8}Q", data, begin)
+def _must_be_there(thread: int, given: bytes) -> None:
+    """Raises `Unreadable` where the absolute path *given* leads nowhere."""
+    if not given.startswith(b"/") or given.startswith((b"/proc/", b"/dev/")):
+        return
+    try:
+        there = tracee.is_there(thread, given)
+    except OSError:
+        return  # that is told by who reads it in full
+    if not there:
+        raise Unreadable(errno.ENOENT)
 
 
-def _still(thread: int, seen: Exec) -> bool:
-    """Whether *thread* is in the folder of *seen*, and the file at its path is the same. Raises `OSError`."""
-    if os.readlink(f"/proc/{thread}/cwd") != seen.cwd:
-        return False
-    now, file = os.stat(f"/proc/{thread}/root{seen.path}"), seen.file
+def _still(thread: int, program: _Program) -> bool:
+    """Whether the file at the path of *program* is the same to *thread*. Raises `OSError`."""
+    now, file = os.stat(f"/proc/{thread}/root{program.path}"), program.file
     return (
         now.st_ino == file.inode
         and now.st_dev == file.device

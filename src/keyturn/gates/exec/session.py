@@ -20,7 +20,7 @@ from keyturn.gates.exec import killswitch
 from keyturn.gates.exec.clients import client_of
 from keyturn.gates.exec.confinement import Standing
 from keyturn.gates.exec.decisions import Counts, Decisions, Setting
-from keyturn.gates.exec.family import born
+from keyturn.gates.exec.family import serial
 from keyturn.gates.exec.hooked import Hooks
 from keyturn.gates.exec.standing import StandingLine
 from keyturn.gates.exec.wired import Around, Wired
@@ -144,7 +144,7 @@ class ExecSession:
         temporary = command.environment.get("TMPDIR", "").rstrip("/") or "/tmp"  # noqa: S108
         view = self._view
         started = carried(view.tag, view.trace, command.environment) if view else dict(command.environment)
-        return Wired(client, Around(home, temporary, started, uid, command.hooks), born)
+        return Wired(client, Around(home, temporary, started, uid, command.hooks), serial)
 
     async def instruct(self, prompt: str) -> None:
         """Record the instruction that the client is about to get."""

@@ -104,9 +104,9 @@ class Shims:
         if first := _first_line(file.path):
             interpreter, script = identity(first), file
         try:
-            parent, birth = family.parent_and_birth(pid)
+            parent, serial = family.parent_and_serial(pid)
         except OSError:  # no /proc here: no scope is found by it
-            parent, birth = 0, ""
+            parent, serial = 0, ""
         return Exec(
             pid=pid,
             tgid=pid,
@@ -118,7 +118,7 @@ class Shims:
             interpreter=interpreter,
             script=script,
             parent=parent,
-            born=birth,
+            serial=serial,
         )
 
 

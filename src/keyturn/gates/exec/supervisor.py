@@ -104,8 +104,7 @@ class Supervisor:
         self._decide = decide
         self._verified = not only_continue
         self._killed = killed or (lambda _exec, _why: None)
-        self._files = Files()
-        self._repeated = Repeated()
+        self._repeated = Repeated(Files())
         self._loaded = Loaded()
         self._listeners: dict[int, kernel.Listener] = {}
         self._waiting: dict[tuple[int, int], tracee.Asked] = {}
@@ -225,9 +224,7 @@ class Supervisor:
             listener.answer(key[1], errno.EPERM if ours else 0, go_on=not ours)
             return
         try:
-            asked = self._repeated.again(notification)
-            if asked is None:
-                asked = self._repeated.learn(tracee.read(notification, self._files))
+            asked = self._repeated.read(notification)
         except Unreadable as problem:
             if listener.valid(key[1]):
                 if problem.words:

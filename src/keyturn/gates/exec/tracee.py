@@ -18,6 +18,7 @@ from keyturn.gates.exec import family, kernel
 from keyturn.gates.exec import memory as memory_of
 from keyturn.gates.exec.files import Files, Unreadable
 from keyturn.gates.exec.filter import ARCH_I386, TABLES
+from keyturn.gates.exec.memory import Words
 from keyturn.gates.exec.model import Exec, FileIdentity
 
 MAX_INTERPRETERS = 4
@@ -34,8 +35,8 @@ class Asked(Struct, frozen=True):
     """An exec, with the exact bytes that the kernel must load if it is to be the one that was read.
 
     `counts` are how many words and variables they are; `native` says that what is loaded is a 64-bit program of x86-64,
-    whose first stack `loaded` can read; `given` is the path as the caller gave it. `plain`: what path, words, variables and folder
-    mean doesn't depend on which process asks.
+    whose first stack `loaded` can read. `plain`: what path, words, variables and folder mean doesn't depend on which process
+    asks.
     """
 
     exec: Exec
@@ -43,12 +44,11 @@ class Asked(Struct, frozen=True):
     variables: bytes
     counts: tuple[int, int]
     native: bool = False
-    given: bytes = b""
     plain: bool = False
 
 
-def read(notification: tuple[int, ...], files: Files) -> Asked:
-    """The exec that *notification* stands for. Raises `Unreadable`."""
+def read(notification: tuple[int, ...], files: Files, words: Words | None = None) -> Asked:
+    """The exec that *notification* stands for, which names *words* if those were read already. Raises `Unreadable`."""
     _, thread, _, number, arch, _, *arguments = notification
     name = TABLES[arch].execs[number]
     wide = arch != ARCH_I386
@@ -56,20 +56,40 @@ def read(notification: tuple[int, ...], files: Files) -> Asked:
         arguments = [argument & 0xFFFFFFFF for argument in arguments]
     at, flags = (1, arguments[4] & 0xFFFFFFFF) if name == "execveat" else (0, 0)
     folder = arguments[0] & 0xFFFFFFFF if name == "execveat" else _AT_FDCWD
+    if words is not None:
+        given = words.given
+        argv, environment = words.split()
+    else:
+        given, argv, environment = _memory(thread, arguments[at : at + 3], wide)
+    try:
+        return _resolved(thread, os.fsdecode(given), folder, flags, argv, environment, files)
+    except OSError as error:  # the caller went away, or its /proc entries can't be read
+        raise Unreadable(error.errno or errno.ESRCH) from error
+
+
+def is_there(thread: int, given: bytes) -> bool:
+    """Whether anything lies at the absolute path *given* in the root of *thread*. Raises `OSError` where that can't be told."""
+    root = os.open(f"/proc/{thread}/root", os.O_PATH | os.O_CLOEXEC)
+    try:
+        os.close(kernel.open_in_root(root, given))
+    except FileNotFoundError:
+        return False
+    finally:
+        os.close(root)
+    return True
+
+
+def _memory(thread: int, addresses: list[int], wide: bool) -> tuple[bytes, list[bytes], list[bytes]]:
     try:
         memory = os.open(f"/proc/{thread}/mem", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise Unreadable(errno.EPERM, f"the caller's memory can't be read ({error.strerror})") from error
     try:
-        given = os.fsdecode(memory_of.text(memory, arguments[at], memory_of.MAX_PATH))
-        argv = memory_of.strings(memory, arguments[at + 1], wide)
-        environment = memory_of.strings(memory, arguments[at + 2], wide)
+        path, words, variables = addresses
+        given = memory_of.text(memory, path, memory_of.MAX_PATH)
+        return given, memory_of.strings(memory, words, wide), memory_of.strings(memory, variables, wide)
     finally:
         os.close(memory)
-    try:
-        return _resolved(thread, given, folder, flags, argv, environment, files)
-    except OSError as error:  # the caller went away, or its /proc entries can't be read
-        raise Unreadable(error.errno or errno.ESRCH) from error
 
 
 def _resolved(
@@ -82,7 +102,7 @@ def _resolved(
     files: Files,
 ) -> Asked:
     tgid = _process_of(thread)
-    parent, birth = family.parent_and_birth(tgid)
+    parent, serial = family.parent_and_serial(tgid)
     path = _where(thread, tgid, given, folder, flags)
     root = os.open(f"/proc/{thread}/root", os.O_PATH | os.O_CLOEXEC)
     try:
@@ -98,11 +118,11 @@ def _resolved(
             raise Unreadable(errno.ENOEXEC)
     finally:
         os.close(root)
-    variables = _variables(environment)
+    variables = variables_of(_joined(environment))
     cwd = os.readlink(f"/proc/{thread}/cwd")
-    words = tuple(os.fsdecode(word) for word in argv)
+    words = texts(_joined(argv))
     script, prefix = (file, prefix) if interpreter else (None, ())
-    asked = Exec(thread, tgid, path, words, variables, cwd, file, interpreter, script, prefix, parent, birth)
+    asked = Exec(thread, tgid, path, words, variables, cwd, file, interpreter, script, prefix, parent, serial)
     loaded = [*map(os.fsencode, prefix), *argv[1:]] if interpreter else argv or [b""]
     counts = len(loaded), len(environment)
     native = _native(head)
@@ -114,7 +134,7 @@ def _resolved(
         and not flags
         and not path.startswith(("/proc/", "/dev/"))
     )
-    return Asked(asked, _joined(loaded), _joined(environment), counts, native, os.fsencode(given), plain)
+    return Asked(asked, _joined(loaded), _joined(environment), counts, native, plain)
 
 
 def _native(head: bytes) -> bool:
@@ -126,11 +146,19 @@ def _joined(words: list[bytes]) -> bytes:
     return b"".join(word + b"\0" for word in words)
 
 
-def _variables(environment: list[bytes]) -> dict[str, str]:
-    """The variables by name. One name with two values is refused: programs don't agree about which counts."""
+def texts(content: bytes) -> tuple[str, ...]:
+    """The words in *content*, each of which ends in a NUL."""
+    found = os.fsdecode(content).split("\0")[:-1]
+    if len(found) != content.count(b"\0"):  # an encoding that can't be taken apart afterwards
+        found = [os.fsdecode(word) for word in content.split(b"\0")[:-1]]
+    return tuple(found)
+
+
+def variables_of(content: bytes) -> dict[str, str]:
+    """The variables in *content* by name. One name with two values is refused: programs don't agree about which counts."""
     variables: dict[str, str] = {}
-    for one in environment:
-        key, _, value = os.fsdecode(one).partition("=")
+    for one in texts(content):
+        key, _, value = one.partition("=")
         if variables.setdefault(key, value) != value:
             raise Unreadable(errno.EPERM, f"the variable {key} is given twice, with different values")
     return variables
@@ -217,4 +245,4 @@ def opened_in(process: int, path: str) -> int:
         os.close(there)
 
 
-__all__ = ["Asked", "opened_in", "read"]
+__all__ = ["Asked", "is_there", "opened_in", "read", "texts", "variables_of"]

@@ -56,18 +56,18 @@ class Command(Struct, frozen=True):
 class _Member(Struct, frozen=True):
     """A process of the client's: the client itself (`helper` is None), or a helper with what it may start."""
 
-    born: str
+    serial: str
     helper: tuple[Child, ...] | None = None
     hooks: bool = False
 
 
 class Wired:
-    """The client's side of one tree. `born` tells when a process began, empty when it is gone."""
+    """The client's side of one tree. `serial` tells a process from others that had its id, empty when it is gone."""
 
-    def __init__(self, client: Client, around: Around, born: Callable[[int], str]) -> None:
+    def __init__(self, client: Client, around: Around, serial: Callable[[int], str]) -> None:
         self.client = client
         self._around = around
-        self._born = born
+        self._serial = serial
         self._path = around.baseline.get("PATH", "")
         self._members: dict[int, _Member] = {}
         self._names: dict[str, str] = {}
@@ -91,7 +91,7 @@ class Wired:
         self._first = seen.argv[1:]
         if script is None:
             self._images.add(_identity(seen.file))
-        self._members[seen.tgid] = _Member(self._born(seen.tgid))
+        self._members[seen.tgid] = _Member(self._serial(seen.tgid))
 
     def interpreter(self, seen: Exec) -> bool:
         """Whether `env`, from the client's first line, goes on to the interpreter that the person's own PATH finds."""
@@ -101,7 +101,7 @@ class Wired:
             "{interpreter}" in self._names
             or not script
             or member is None
-            or (member.born, member.helper) != (self._born(seen.tgid), None)
+            or (member.serial, member.helper) != (self._serial(seen.tgid), None)
             or seen.argv != (name, script, *self._first)
             or shutil.which(name, path=self._path) != seen.path
             or self._active(self._changed(seen))
@@ -134,11 +134,11 @@ class Wired:
 
     def _above(self, seen: Exec, commanded: Callable[[int], bool]) -> _Member | None:
         """Whose start it is: the client's, if nothing was started in between, or a helper's."""
-        for steps, (pid, born) in enumerate(family.above(seen.tgid)):
+        for steps, (pid, serial) in enumerate(family.above(seen.tgid)):
             if commanded(pid):
                 return None
             member = self._members.get(pid)
-            if member is not None and member.born == born:
+            if member is not None and member.serial == serial:
                 forked = steps == 0 or (steps == 1 and family.same_program(seen.tgid, pid))
                 return member if member.helper is not None or forked else None
         return None
@@ -157,12 +157,12 @@ class Wired:
         if _identity(seen.file) in self._images and seen.script is None:
             called = posixpath.basename(seen.argv[0] if seen.argv else "")
             if any(one.called == called and one.program == "rg" for one in self.client.stand_ins):
-                return _Member(self._born(seen.tgid), ())
+                return _Member(self._serial(seen.tgid), ())
         for path, words in self.client.programs:
             whole = [one if one != "..." else None for one in words]
             if self._matches((path,), (seen.path,)) and self._words_of_first(whole, seen.argv[1:]):
                 self._images.add(_identity(seen.file))
-                return _Member(self._born(seen.tgid))
+                return _Member(self._serial(seen.tgid))
         return None
 
     def _words_of_first(self, pattern: Sequence[str | None], words: tuple[str, ...]) -> bool:
@@ -184,7 +184,7 @@ class Wired:
             and words[-1] in hooks.lines
         )
         if through or (not _misnamed(seen) and hooks.asks(seen.path, words)):
-            return _Member(self._born(seen.tgid), (), hooks=True)
+            return _Member(self._serial(seen.tgid), (), hooks=True)
         return None
 
     def _writer(self, seen: Exec) -> _Member | None:
@@ -199,7 +199,7 @@ class Wired:
         if found is None or found["path"] in self._snapshots:
             return None
         self._snapshots[found["path"]] = ""
-        return _Member(self._born(seen.tgid), self.client.snapshot_children)
+        return _Member(self._serial(seen.tgid), self.client.snapshot_children)
 
     def _changed(self, seen: Exec) -> dict[str, str]:
         return changed_variables(seen.environment, self._around.baseline)
@@ -227,10 +227,10 @@ class Wired:
         if name is None or _misnamed(seen):
             return None
         if name == "git" and self._git(words, folder):
-            return _Member(self._born(seen.tgid), ())
+            return _Member(self._serial(seen.tgid), ())
         for own in self.client.own:
             if own.program == name and self._matches(own.words, words):
-                return _Member(self._born(seen.tgid), own.children)
+                return _Member(self._serial(seen.tgid), own.children)
         return None
 
     def _git(self, words: tuple[str, ...], folder: str) -> bool:
@@ -295,7 +295,9 @@ class Wired:
     def _keep(self, tgid: int, member: _Member) -> None:
         self._members[tgid] = member
         if len(self._members) > 4_096:
-            self._members = {pid: one for pid, one in self._members.items() if one.born == self._born(pid)}
+            self._members = {
+                pid: one for pid, one in self._members.items() if one.serial == self._serial(pid)
+            }
 
     def _filled(self, pattern: str) -> str:
         for name, value in self._names.items():
