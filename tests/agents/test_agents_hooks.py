@@ -180,7 +180,7 @@ def test_settings_that_an_agent_changes_do_not_unhook_it(keyturn: KeyturnServer,
     # Python, which is not read: a shell script that does this is understood, and refused.
     (one.work / "deploy.sh").write_text(
         f"#!{sys.executable}\nimport time\n"
-        f"open({str(path)!r}, 'w').write('{{\"disableAllHooks\": true}}')\ntime.sleep(2)\n"
+        f"open({str(path)!r}, 'w').write('{{\"disableAllHooks\": true}}')\ntime.sleep(6)\n"
     )
     run = one.start(script(HELD, {"shell": "echo RAN > proof.txt"}))
     keyturn.approve(keyturn.waiting())

@@ -14,6 +14,7 @@ from agents_keyturn import KeyturnServer
 from agents_other_clients import HELD, RUNS, WHY, RunAgent, prepared, proof, script, summary
 
 from keyturn.cli.client import Unreachable
+from processes import ended
 
 pytestmark = pytest.mark.agents
 
@@ -218,7 +219,7 @@ def test_a_command_that_the_agent_does_not_wait_for_is_ended_with_it_and_its_rec
     assert run.end() == 0, run.said
     assert (one.work / "on.txt").exists(), "the agent went on"
     assert proof(one) is None
-    assert int((one.work / "pid.txt").read_text()) not in _processes()
+    assert ended(int((one.work / "pid.txt").read_text()))
     receipts = keyturn.entries("action.receipt", start)
     assert [receipt["outcome"] for receipt in receipts] == ["done", "unknown"]
     assert "before the client said how it ended" in receipts[1]["note"]
@@ -276,11 +277,11 @@ def test_an_interrupted_run_leaves_no_process_and_closes_its_session(
     os.kill(_ours(run.process.pid), signal.SIGTERM)
     assert run.end() == 130
     assert keyturn.entries("session.closed", start)
-    ended = [entry for entry in keyturn.entries("request.ended", start) if entry["request"] == request["id"]]
-    assert ended[0]["state"] == "withdrawn"
+    over = [entry for entry in keyturn.entries("request.ended", start) if entry["request"] == request["id"]]
+    assert over[0]["state"] == "withdrawn"
     assert proof(one) is None
-    left = {pid for pid, _ in group} & set(_processes())
-    assert not left
+    assert group
+    assert all(ended(pid) for pid, _ in group)
 
 
 def _ours(root: int) -> int:

@@ -57,7 +57,7 @@ class Service:
 
     async def until(self, count: int) -> list[Got]:
         """What came in once there were *count* requests."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while len(self.got) < count:
                 self.arrived.clear()
                 await self.arrived.wait()

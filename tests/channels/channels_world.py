@@ -18,7 +18,7 @@ from keyturn.server import Server
 from keyturn.service.keyturn import Keyturn
 from keyturn.service.settings import load
 
-QUICK = Pace(first=0.005, longest=0.05, believed=0.2, send=5.0, tries=4)
+QUICK = Pace(first=0.005, longest=0.05, believed=0.2, send=60.0, tries=4)
 LINK = "https://keyturn.example/requests/"
 
 __all__ = ["LINK", "QUICK", "ChannelsWorld", "Pace", "Running", "decide"]
@@ -49,7 +49,7 @@ class Running:
 
     async def until(self, found: Callable[[], Any]) -> Any:
         """What *found* gives once it is something; looked at after each entry that lands."""
-        async with asyncio.timeout(60), self.service.core.ledger.subscribe() as entries:
+        async with asyncio.timeout(120), self.service.core.ledger.subscribe() as entries:
             while not (value := found()):
                 await anext(entries)
             return value

@@ -72,7 +72,7 @@ class FakeTeams(Service):
 
     async def until(self, found: Any) -> Any:  # type: ignore[override]
         """What *found* gives once it is something."""
-        async with asyncio.timeout(60), self.changed:
+        async with asyncio.timeout(120), self.changed:
             return await self.changed.wait_for(found)
 
     def title(self) -> str:

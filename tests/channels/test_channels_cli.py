@@ -41,7 +41,7 @@ class Listening:
 
         self._thread = threading.Thread(target=asyncio.run, args=(serve(),))
         self._thread.start()
-        assert started.wait(20)
+        assert started.wait(120)
         return self.service
 
     def __exit__(self, *_: object) -> None:

@@ -52,7 +52,7 @@ def test_a_server_that_is_killed_tells_again_only_what_the_log_does_not_have(
                 await asyncio.to_thread(process.start)
                 again = await asyncio.to_thread(GateClient, world.home)
                 await asyncio.to_thread(again.authorize, "rm -r last")
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(120):
                     while len({got.json["data"]["request"] for got in service.got}) < 5:
                         service.arrived.clear()
                         await service.arrived.wait()

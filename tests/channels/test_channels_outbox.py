@@ -132,7 +132,7 @@ def test_a_service_that_fails_is_tried_again(world: ChannelsWorld, code: int) ->
 
 
 def test_decisions_do_not_wait_for_a_service_that_hangs(world: ChannelsWorld) -> None:
-    world.pace = replace(world.pace, send=0.05)
+    world.pace = replace(world.pace, send=0.5)
 
     async def story(run: Running, service: Service) -> None:
         service.moods += [hang]

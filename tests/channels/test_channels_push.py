@@ -20,6 +20,7 @@ from keyturn.channels.push.subscription import Keys, Subscription, allowed, chec
 from keyturn.channels.telling import PageTelling
 from keyturn.errors import KeyturnError, Malformed, NotFound
 from keyturn.ledger.entries import Draft
+from patient_browser import MILLISECONDS, PATIENCE
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "web"))
 
@@ -262,7 +263,9 @@ def test_a_browser_is_added_on_the_page_and_shows_what_is_pushed(
                     executable_path=chromium,
                     args=["--no-sandbox", "--disable-gpu"],
                     viewport={"width": 390, "height": 844},
+                    timeout=MILLISECONDS,
                 )
+                profile.set_default_timeout(MILLISECONDS)
                 await profile.grant_permissions(["notifications"], origin=run.url)
                 page = await profile.new_page()
                 violations: list[str] = []
@@ -298,10 +301,10 @@ def test_a_browser_is_added_on_the_page_and_shows_what_is_pushed(
 
                 cdp.on("ServiceWorker.workerRegistrationUpdated", registered)
                 await cdp.send("ServiceWorker.enable")
-                registration = await asyncio.wait_for(found, 30)
+                registration = await asyncio.wait_for(found, PATIENCE)
                 message = {"origin": run.url, "registrationId": registration, "data": json.dumps(said)}
                 shown: list[Any] = []
-                async with asyncio.timeout(90):
+                async with asyncio.timeout(120):
                     while not shown:  # what is delivered while the worker is only starting is lost
                         await cdp.send("ServiceWorker.deliverPushMessage", message)
                         for _ in range(50):

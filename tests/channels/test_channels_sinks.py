@@ -96,7 +96,7 @@ class Kept(Target):
             self.moved.set()
 
     async def until(self, count: int) -> list[int]:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while len(self.got) < count:
                 self.moved.clear()
                 await self.moved.wait()
@@ -213,7 +213,7 @@ def test_it_begins_now_or_at_the_start_and_goes_on_after_a_restart(house: House)
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(house.grow, 2)
             assert await target.until(2) == [5, 6]
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while one.behind:
                     await asyncio.sleep(0.01)
         await asyncio.to_thread(house.grow, 1)
@@ -237,7 +237,7 @@ def test_a_position_of_another_or_a_longer_log_is_refused_in_words_until_somebod
         house.positions.write("siem", Position("other.example/log", 3))
         target = Kept()
         async with house.running(house.delivery(target)) as one:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while not one.trouble:
                     await asyncio.sleep(0.01)
             assert target.got == []
@@ -428,7 +428,7 @@ class Collector:
         writer.transport.abort()
 
     async def until(self, last: int) -> list[int]:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not self.got or self.indexes()[-1] < last:
                 self.arrived.clear()
                 await self.arrived.wait()
@@ -518,7 +518,7 @@ def test_parquet_reads_back_with_any_engine(house: House, monkeypatch: pytest.Mo
         target = ParquetTarget(house.folder / "lake")
         target.most = 10
         async with house.running(house.delivery(target)) as one:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while one.behind:
                     await asyncio.sleep(0.02)
 
@@ -583,14 +583,14 @@ def test_a_disk_that_is_full_stops_one_sink_with_words_and_it_goes_on_when_there
         monkeypatch.setattr(Positions, "write", refused)
         target = Kept()
         async with house.running(house.delivery(target)) as one:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while not one.trouble:
                     await asyncio.sleep(0.01)
             assert target.got == []
             assert "No space left" in one.health()[1]
             full[0] = False
             assert await target.until(2) == [0, 1]
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while one.health()[0] != "ok":
                     await asyncio.sleep(0.01)
 

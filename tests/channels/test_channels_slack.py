@@ -222,7 +222,7 @@ def test_socket_mode_decides_and_comes_back_after_a_disconnect(world: ChannelsWo
         channel = build(world.home.root, world.settings).made[0]
         await channel.listen(ChatDesk(run.service.core, run.service, lambda r: r))
         await slack.until(lambda: len(slack.sockets) == 2)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while channel.trouble():  # until this end has it, too
                 await asyncio.sleep(0)
         await channel.close()

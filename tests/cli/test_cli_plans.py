@@ -128,7 +128,7 @@ def test_a_file_of_commands_is_run_in_order_once_somebody_else_approved(
     decide = approve if choice == "approve" else ("deny", view["id"], "--reason", "not today")
     said = house.keyturn(*decide, by="riley")
     assert said.code == ExitCode.DONE, said
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=120)
     assert running.returncode == (ExitCode.DONE if choice == "approve" else ExitCode.REFUSED), err
     left = sorted(one.name for one in tmp_path.iterdir())
     assert left == (["plan.toml"] if choice == "approve" else ["old", "older", "plan.toml"])
@@ -141,7 +141,7 @@ def test_a_command_that_fails_ends_the_run_with_its_code(house: House, tmp_path:
     )
     view = asked(house)
     house.keyturn("approve", view["id"], "--digest", view["digest"], "--reason", "seen", by="riley")
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=120)
     assert running.returncode == 1, err
     assert (tmp_path / "old").exists()
 
@@ -149,7 +149,7 @@ def test_a_command_that_fails_ends_the_run_with_its_code(house: House, tmp_path:
 @pytest.mark.parametrize("text", ["steps = 3", "[[steps]]\nwalk = 'x'", "\x00", "steps = []"])
 def test_a_file_that_is_no_plan_runs_nothing(house: House, tmp_path: Path, text: str) -> None:
     running = started(house, tmp_path, text)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=120)
     assert running.returncode != 0
     assert "Traceback" not in err
     assert (tmp_path / "old").exists()
@@ -164,7 +164,7 @@ def test_a_revocation_kills_what_runs_of_it(house: House, tmp_path: Path) -> Non
     (plan,) = house.keyturn("plan", "list", "--all", "--json", by="riley").json[:1]
     assert plan["request"] == view["id"]
     assert house.keyturn("plan", "revoke", plan["id"], "--reason", "wrong folder", by="riley").code == 0
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=120)
     assert running.returncode == ExitCode.REFUSED, err
     assert "What ran was killed" in err
     assert "wrong folder" in err

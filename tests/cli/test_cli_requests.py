@@ -181,7 +181,7 @@ def test_a_server_that_restarts_meanwhile_is_waited_for(own_house: House) -> Non
     own_house.server.kill()
     own_house.server.start()
     assert own_house.keyturn("approve", request, "--digest", digest, by="riley").code == ExitCode.DONE
-    out, err = waiting.communicate(timeout=90)
+    out, err = waiting.communicate(timeout=120)
     assert (waiting.returncode, err) == (ExitCode.DONE, "")
     assert out.startswith(f"{request}  approved")
 
@@ -226,9 +226,9 @@ class Terminal:
                 break
             self.type(again)
         os.close(self._master)
-        return self._child.wait(60)
+        return self._child.wait(120)
 
-    def _read(self, seconds: float = 60) -> bool:
+    def _read(self, seconds: float = 120) -> bool:
         if not select.select([self._master], [], [], seconds)[0]:
             return False
         try:
@@ -295,7 +295,7 @@ def test_a_terminal_that_shows_nothing_proves_no_look(house: House, folder: Path
     with (folder / "out").open("w") as out:
         started = process("approve", request, env=house.environment("riley"), stdin=slave, stdout=out)
         os.write(master, b"y\n")
-        _, err = started.communicate(timeout=60)
+        _, err = started.communicate(timeout=120)
     os.close(slave)
     os.close(master)
     assert started.returncode == ExitCode.USAGE
@@ -308,7 +308,7 @@ def test_a_pipe_can_t_say_yes(house: House) -> None:
     said = in_process_of_its_own("approve", request, env=house.environment("riley"))
     assert said.code == ExitCode.USAGE
     started = process("approve", request, env=house.environment("riley"), stdin=subprocess.PIPE)
-    started.communicate("y\n" * 10, timeout=60)
+    started.communicate("y\n" * 10, timeout=120)
     assert started.returncode == ExitCode.USAGE
     assert state(house, request) == "waiting"
 

@@ -165,7 +165,7 @@ def until_decidable(seen: Any, words: str) -> None:
         time.sleep(PAUSE + 0.1)  # what is tested is what a person does who waits and then presses
         seen.type("a")
         with contextlib.suppress(AssertionError):
-            seen.until(words, seconds=5)
+            seen.until(words, seconds=20)
             return
     raise AssertionError(seen.screen)
 

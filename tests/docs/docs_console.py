@@ -19,7 +19,9 @@ import re
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 _BLOCK = re.compile(
@@ -27,7 +29,7 @@ _BLOCK = re.compile(
 )
 _REMEMBERED = {"r_…": r"r_[A-Za-z0-9_-]+", "sha256:…": r"sha256:[0-9a-f]+"}
 _TOKEN = re.compile(r"r_…|sha256:…|…")
-SECONDS = 90.0
+SECONDS = 120.0
 """How long one command may take, or be repeated, on a busy machine."""
 
 
@@ -201,7 +203,8 @@ class Terminal:
             text=True,
             start_new_session=True,
         )
-        self._printed = ""
+        self._printed: list[str] = []
+        self._over = False
         self._more = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -210,22 +213,24 @@ class Terminal:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             with self._more:
-                self._printed += line
+                self._printed.append(line)
                 self._more.notify_all()
+        with self._more:
+            self._over = True
+            self._more.notify_all()
 
     def until(self, shown: re.Pattern[str]) -> str:
-        """What it printed once that looks like *shown*, or all it printed when the time is over or it ended."""
+        """What it printed when that looked like *shown*, or all it printed when the time is over or it ended."""
+        looks: Callable[[], str] = lambda: next(filter(shown.fullmatch, accumulate(self._printed)), "")  # noqa: E731
         with self._more:
-            self._more.wait_for(
-                lambda: shown.fullmatch(self._printed) or not self._reader.is_alive(), timeout=SECONDS
-            )
-            return self._printed
+            self._more.wait_for(lambda: looks() or self._over, timeout=SECONDS)
+            return looks() or "".join(self._printed)
 
     def rest(self) -> str:
         """All it printed until it ended."""
         self._process.wait(SECONDS)
         self._reader.join(SECONDS)
-        return self._printed
+        return "".join(self._printed)
 
     def end(self) -> None:
         """Stop it and what it started."""

@@ -44,7 +44,7 @@ async def _day(world: Skewed, service: Keyturn, shop: Audited, count: int, *, ta
 
 def _written(shop: Audited, count: int) -> Path:
     """The log, once its collector has written all of *count* audited statements."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while shop.csv.read_bytes().count(b"AUDIT: ") < count:
         assert time.monotonic() < until, "the log never came"
         time.sleep(0.05)

@@ -216,7 +216,7 @@ def test_who_lacks_the_programs_is_told_which_and_nothing_fails(house: House, tm
     done = subprocess.run(
         [sys.executable, "-c", probe, str(Path(__file__).parent), str(ROOT / "src")],
         env={"PATH": str(bare), "KEYTURN_TEST_THIRD_PARTY": str(tmp_path)},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()

@@ -45,7 +45,7 @@ def verdict(folder: Path, *more: str) -> tuple[int, dict[str, Any]]:
 def run(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The program, as an auditor runs it: alone, without anything that is installed."""
     command = [sys.executable, "-I", "-S", str(program), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 def refused(mutant: Mutant, log: Path, folder: Path, kept: Path) -> str:

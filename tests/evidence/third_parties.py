@@ -34,7 +34,7 @@ GO_ENVIRONMENT = {
     "CGO_ENABLED": "0",
 }
 
-SECONDS = 10.0
+SECONDS = 60.0
 """Within which each has to answer, whatever was done to the log."""
 
 CHECKPOINT, ENTRIES, TILES, PROOFS, RECEIPTS = "checkpoint", "entries", "tiles", "proofs", "receipts"
@@ -134,7 +134,7 @@ def openssl_program() -> str:
     """An OpenSSL that verifies Ed25519 (`pkeyutl -rawin`). Raises `Missing`."""
     program = shutil.which("openssl")
     said = (
-        subprocess.run([program, "version"], capture_output=True, text=True, timeout=60).stdout
+        subprocess.run([program, "version"], capture_output=True, text=True, timeout=120).stdout
         if program
         else ""
     )

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from keyturn.cli.run import run as run_command
+from processes import ended
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def serving(root: Path) -> Iterator[None]:
         yield
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(120)
 
 
 def client(folder: Path, name: str, body: str) -> str:
@@ -57,7 +58,7 @@ def client(folder: Path, name: str, body: str) -> str:
 def ran(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "KEYTURN_HOME": str(home), "HOME": str(home.parent)}
     command = [sys.executable, "-m", "keyturn", "run", *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize("code", [0, 7, 255])
@@ -89,8 +90,7 @@ def test_the_wiring_is_there_while_the_child_runs_and_gone_afterwards(home: Path
 def test_what_is_left_of_the_childs_group_is_ended(home: Path, tmp_path: Path) -> None:
     done = ran(home, "--", client(tmp_path, "claude", f"sleep 300 & echo $! > {tmp_path}/pid\n"))
     assert done.returncode == 0
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert ended(int((tmp_path / "pid").read_text()))
 
 
 def test_signals_reach_the_child(home: Path, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_signals_reach_the_child(home: Path, tmp_path: Path) -> None:
         assert process.poll() is None
         os.sched_yield()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 5
+    assert process.wait(120) == 5
     assert (tmp_path / "told").exists()
 
 

@@ -67,7 +67,7 @@ async def opened(service: RemoteService) -> Any:
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(work(), 30))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(work(), 120))  # type: ignore[arg-type]
 
 
 def test_nobody_to_ask_means_no(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ class Playing:
                 self._decide(waiting)
                 if touch is not None:
                     touch.touch()
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=120)
         return Done(self.process.returncode, out, err)
 
     def _decide(self, waiting: dict[str, Any]) -> None:
@@ -348,7 +348,7 @@ def test_in_a_terminal_a_client_keeps_it_and_the_run_is_recorded(house: ClientHo
         while piece := os.read(master, 65_536):
             shown += piece
     os.close(master)
-    assert process.wait(30) == 0, shown
+    assert process.wait(120) == 0, shown
     assert shown.count(b"in front of its terminal") == 2, (
         "it may read what is typed, before and after a command"
     )

@@ -30,7 +30,7 @@ class Played:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen()
-        self._listener.settimeout(30)
+        self._listener.settimeout(120)
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:

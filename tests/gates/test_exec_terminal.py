@@ -71,7 +71,7 @@ def pumping() -> Iterator[list[threading.Thread]]:
     threads: list[threading.Thread] = []
     yield threads
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
         assert not thread.is_alive()
 
 
@@ -91,7 +91,7 @@ def test_a_password_passes_but_is_hidden_from_the_tap(pumping: list[threading.Th
         os.write(keyboard, b"hunter2\r")
         until(keyboard, b"done bob 7")
         assert child.wait() == 0
-        thread.join(20)
+        thread.join(120)
         assert termios.tcgetattr(seat) == before
         os.close(master)
         terminal.close()
@@ -167,9 +167,9 @@ def test_stop_ends_the_pump_while_something_still_holds_the_terminal(pumping: li
     pumping.append(thread)
     thread.start()
     os.write(slave, b"hello\n")
-    assert until(read, b"hello") == b"hello\r\n"
+    assert until(read, b"\r\n") == b"hello\r\n"
     terminal.stop()
-    thread.join(20)
+    thread.join(120)
     assert not thread.is_alive()
     for fd in (slave, master, read, write):
         os.close(fd)

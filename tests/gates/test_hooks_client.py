@@ -167,7 +167,7 @@ def test_an_answer_that_is_none_is_a_no(path: Path, listen: Callable[..., Listen
 
 def test_a_server_that_never_answers_is_a_no_in_time(path: Path, listen: Callable[..., Listener]) -> None:
     release = threading.Event()
-    listen(lambda connection: release.wait(20) and None)
+    listen(lambda connection: release.wait(120) and None)
     try:
         assert is_no(run(path, seconds="0.5"))
     finally:

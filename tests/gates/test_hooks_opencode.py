@@ -166,7 +166,7 @@ def played(folder: Path, reply: bytes | None) -> tuple[dict[str, Any], bytes]:
                 return
 
         threading.Thread(target=answer, daemon=True).start()
-    ran = subprocess.run([node(), "driver.mjs"], cwd=folder, capture_output=True, timeout=60, check=True)
+    ran = subprocess.run([node(), "driver.mjs"], cwd=folder, capture_output=True, timeout=120, check=True)
     listener.close()
     return json.loads(ran.stdout), asked[0] if asked else b""
 

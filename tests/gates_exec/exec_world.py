@@ -117,7 +117,7 @@ def scripted(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
         [*before, sys.executable, "-c", code, *words],
-        capture_output=True, text=True, env=environment, timeout=60, check=False, start_new_session=True,
+        capture_output=True, text=True, env=environment, timeout=120, check=False, start_new_session=True,
     )  # fmt: skip
 
 

@@ -41,7 +41,11 @@ from keyturn.resources import Surroundings
 VARIABLES = (
     "OUTSIDE", "VAULT", "PORT", "UDP", "SOCK", "ABSTRACT", "VICTIM", "VICTIM_NAME", "TMUX_SOCK", "MEMORY",
 )  # fmt: skip
-SECONDS = 15
+SECONDS = 60
+"""How long a command may take; then it is ended."""
+
+HEARD = 3.0
+"""How long a listener waits for what its caller says."""
 
 HELPER = r"""
 #include <fcntl.h>
@@ -195,7 +199,7 @@ class House:
             connection, _ = listener.accept()
             with connection:
                 self.received.append(b"connected")
-                if _ready(connection.fileno(), 0.2):
+                if _ready(connection.fileno(), HEARD):
                     self.received.append(connection.recv(65_536))
                 try:
                     connection.send(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -432,7 +436,12 @@ class House:
             os.write(self.victim.stdin.fileno(), b"x")
         except OSError:
             return False
-        return _ready(self.victim.stdout.fileno(), 0.5) and os.read(self.victim.stdout.fileno(), 1) == b"x"
+        while not _ready(
+            self.victim.stdout.fileno(), 0.05
+        ):  # a busy machine takes longer; one that is stopped never answers
+            if _state(self.victim.pid) in "ZXxTt":
+                return False
+        return os.read(self.victim.stdout.fileno(), 1) == b"x"
 
     def remove(self, path: Path) -> None:
         subprocess.run(["rm", "-rf", "--", str(path)], check=False)
@@ -443,6 +452,11 @@ class House:
 
 
 codecs.lookup("rot13")  # found now: later on it may not be there to be read
+
+
+def _state(pid: int) -> str:
+    """The letter of its state (proc_pid_stat(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _ready(fd: int, seconds: float) -> bool:

@@ -34,7 +34,7 @@ def test_what_is_swapped_while_the_decision_is_made_does_not_run(swap: str, tmp_
             (tmp_path / "script").chmod(0o755)
         outcome = run(
             ["sh", "-c", f"./{name} PWNED; :"],
-            tmp_path, swap=(f"/{name}", code), only_continue=only_continue, timeout=30,
+            tmp_path, swap=(f"/{name}", code), only_continue=only_continue, timeout=120,
         )  # fmt: skip
         assert ("PWNED" in outcome.out) == only_continue
         assert len(outcome.killed) == (not only_continue)

@@ -266,7 +266,7 @@ def confined(work: Path, script: str, *listed: str, **more: object) -> subproces
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
         [sys.executable, "-c", RUN, json.dumps([str(work), script, listed, more])],
-        capture_output=True, text=True, env=environment, timeout=60, check=False, start_new_session=True,
+        capture_output=True, text=True, env=environment, timeout=120, check=False, start_new_session=True,
     )  # fmt: skip
 
 
@@ -312,7 +312,7 @@ def test_what_the_person_redirected_can_be_named_again_and_nothing_beside_it(
     with out.open("a") as writing, (work / "plain").open() as reading:
         subprocess.run(
             [sys.executable, "-c", RUN, json.dumps([str(work), script, [], {}])],
-            stdin=reading, stdout=writing, stderr=subprocess.PIPE, env=environment, timeout=60, check=False,
+            stdin=reading, stdout=writing, stderr=subprocess.PIPE, env=environment, timeout=120, check=False,
         )  # fmt: skip
     assert out.read_text() == "one\ntwo\nthree\nplain"
     assert beside.read_text() == "kept"
@@ -341,7 +341,7 @@ def test_a_terminal_can_be_named_again(work: Path) -> None:
     with os.fdopen(theirs, "r+b", buffering=0) as side:
         done = subprocess.run(
             [sys.executable, "-c", RUN, json.dumps([str(work), script, [], {}])],
-            stdin=side, stdout=side, stderr=side, env=environment, timeout=60, check=False,
+            stdin=side, stdout=side, stderr=side, env=environment, timeout=120, check=False,
         )  # fmt: skip
         shown = os.read(ours, 4_096)
     os.close(ours)

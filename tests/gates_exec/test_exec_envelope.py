@@ -40,7 +40,7 @@ pytestmark = [
     pytest.mark.skipif(bool(missing(support())), reason=f"no envelope on this kernel: {missing(support())}"),
     pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed"),
     pytest.mark.slow,
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(800),
 ]
 
 

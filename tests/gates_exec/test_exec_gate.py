@@ -182,8 +182,11 @@ def test_a_thread_that_swaps_the_words_while_it_waits_gains_nothing(tmp_path: Pa
     compiled(RACE, tmp_path, "race", "-pthread", "-static")
     kept = run(["./race", "800"], tmp_path, refuse=("echo",), refuse_words=("PWNED",))
     assert "PWNED" not in kept.out
-    lost = run(["./race", "800"], tmp_path, refuse=("echo",), refuse_words=("PWNED",), only_continue=True)
-    assert "PWNED" in lost.out, "the race was not tried hard enough to show anything"
+    lost = (
+        run(["./race", "800"], tmp_path, refuse=("echo",), refuse_words=("PWNED",), only_continue=True)
+        for _ in range(20)
+    )
+    assert any("PWNED" in one.out for one in lost), "the race was not tried hard enough to show anything"
 
 
 THREAD = "max(map(int, os.listdir(f'/proc/{os.getppid()}/task')))"
@@ -219,7 +222,7 @@ def test_the_tree_can_not_touch_the_supervisor(
         pytest.skip("only root can become another user")
     code = "import os\nos.setpgid(0, os.getpgid(os.getppid()))\n"
     code += ATTACKS[attack].replace("{pid}", "os.getppid()").replace("{thread}", THREAD)
-    outcome = run(["/usr/bin/python3", "-c", code], Path("/"), user=user, landlock=landlock, timeout=30)
+    outcome = run(["/usr/bin/python3", "-c", code], Path("/"), user=user, landlock=landlock, timeout=120)
     if landlock and attack == "kill of its group by nought":
         assert outcome.code == 137  # the kernel keeps it inside the tree, where it ends the caller
     else:
@@ -237,12 +240,12 @@ def test_without_landlock_and_without_a_look_a_threads_id_reaches_the_supervisor
     """Negative control for the look at each signal."""
     code = "import os\n" + ATTACKS["kill of a thread of its own"].replace("{thread}", THREAD)
     with pytest.raises(AssertionError, match="the supervisor died: -9"):
-        run(["/usr/bin/python3", "-c", code], Path("/"), landlock=False, looks=False, timeout=30)
+        run(["/usr/bin/python3", "-c", code], Path("/"), landlock=False, looks=False, timeout=120)
 
 
 def test_without_landlock_the_tree_still_signals_its_own(tmp_path: Path) -> None:
     script = "sleep 100 & kill $! && wait $!; echo $?"
-    assert run(["sh", "-c", script], tmp_path, landlock=False, timeout=30).out == "143\n"
+    assert run(["sh", "-c", script], tmp_path, landlock=False, timeout=120).out == "143\n"
 
 
 @pytest.mark.parametrize(
@@ -287,17 +290,19 @@ def test_held_execs_do_not_keep_others_waiting(tmp_path: Path) -> None:
         "from keyturn.gates.exec.supervisor import Supervisor\n"
         "from keyturn.gates.exec.model import Allow, Deny\n"
         "held = []\n"
+        "r, w = os.pipe()\n"
         "def decide(e, answer):\n"
-        "    if e.argv[-1:] == ('held',): held.append(answer); return None\n"
+        "    if e.argv[-1:] == ('held',): held.append(answer); os.write(w, b'\\n'); return None\n"
         "    if e.argv[-1:] == ('go',): held[0](Allow())\n"
         "    return Allow()\n"
         "s = Supervisor(decide)\n"
-        "c = s.start(['sh', '-c', '/bin/echo held & /bin/sleep 0; /bin/echo other; /bin/echo go; wait'], dict(os.environ), '/')\n"
+        "script = '/bin/echo held & read asked; /bin/echo other; /bin/echo go; wait'\n"
+        "c = s.start(['sh', '-c', script], dict(os.environ), '/', stdin=r)\n"
         "sys.exit(c.wait())\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [PYTHON, "-c", code], capture_output=True, text=True, env=environment, timeout=60, check=False
+        [PYTHON, "-c", code], capture_output=True, text=True, env=environment, timeout=120, check=False
     )
     assert sorted(done.stdout.split()) == ["go", "held", "other"]
     assert done.stdout.split()[0] == "other"
@@ -319,7 +324,7 @@ def test_a_tree_that_scattered_is_killed_whole(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [PYTHON, "-c", code], capture_output=True, text=True, env=environment, timeout=60, check=False
+        [PYTHON, "-c", code], capture_output=True, text=True, env=environment, timeout=120, check=False
     )
     assert done.stdout.strip() == "True True set()", done.stderr
 

@@ -77,7 +77,7 @@ def behind(
         capture_output=True,
         text=True,
         env=environment,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout))
@@ -281,7 +281,7 @@ def test_a_wall_that_can_not_be_built_ends_it_before_anything_starts(
     work = os.path.realpath(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", UNBUILT, json.dumps([work, broken, os.path.join(work, given)])],
-        capture_output=True, text=True, env=environment, timeout=60, start_new_session=True,
+        capture_output=True, text=True, env=environment, timeout=120, start_new_session=True,
     )  # fmt: skip
     assert words in done.stdout, done.stderr
     assert (tmp_path / "made").exists() is words.startswith("started")

@@ -155,7 +155,7 @@ def _tried(profile: str, user: int) -> dict[str, str]:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         done = subprocess.run(
             [sys.executable, "-c", RUN, json.dumps([str(work), profile, user])],
-            input=INSIDE, capture_output=True, text=True, env=environment, timeout=60, check=False, start_new_session=True,
+            input=INSIDE, capture_output=True, text=True, env=environment, timeout=120, check=False, start_new_session=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout))

@@ -143,7 +143,7 @@ def test_nothing_is_answered_before_the_write_returned(ledger: Ledger, store: Fa
 
     def slow(batch: Batch, write: Callable[[Batch], None]) -> None:
         writing.set()
-        assert allowed.wait(60)
+        assert allowed.wait(120)
         write(batch)
 
     async def ask() -> None:
@@ -165,7 +165,7 @@ def test_what_came_during_a_write_is_one_commit(ledger: Ledger, store: Faulty) -
     def slow(batch: Batch, write: Callable[[Batch], None]) -> None:
         sizes.append(len(batch.entries))
         writing.set()
-        assert allowed.wait(60)
+        assert allowed.wait(120)
         write(batch)
 
     async def ask() -> None:
@@ -193,14 +193,14 @@ def test_a_row_read_while_it_is_being_written_is_never_stale_afterwards(
         body = read(kind, key)
         if threading.current_thread() is reader:
             reading.set()
-            assert allowed.wait(60)
+            assert allowed.wait(120)
         return body
 
     ledger._rows._read = slow
     seen: list[Any] = []
     reader = threading.Thread(target=lambda: seen.append(ledger.row("total", "all")))
     reader.start()
-    assert reading.wait(60)
+    assert reading.wait(120)
     ledger.append_sync([draft(1)])
     ledger._rows.forget()
     allowed.set()

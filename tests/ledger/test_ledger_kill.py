@@ -89,7 +89,7 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
         present = {entry.index: entry.leaf.hex()[:64] for entry in ledger.entries()}
         assert sorted(present) == list(range(ledger.size))
         assert {index: present.get(index) for index in acknowledged} == acknowledged
-        assert len(acknowledged) > 2 * KILLS
+        assert len(acknowledged) >= 2 * KILLS
         assert ledger.size % 2 == 0, "two drafts of one plan are recorded together or not at all"
         assert ledger.rebuild(check=True).identical
     finally:

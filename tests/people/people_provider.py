@@ -89,7 +89,7 @@ class RealProvider:
     def stop(self) -> None:
         if self._child is not None:
             self._child.terminate()
-            self._child.wait(20)
+            self._child.wait(120)
             assert self._child.stdout is not None
             self._child.stdout.close()
             self._child = None
@@ -120,7 +120,7 @@ class House:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._run(),), daemon=True)
         self._thread.start()
-        assert self._ready.wait(30), "the server did not start"
+        assert self._ready.wait(120), "the server did not start"
 
     async def _run(self) -> None:
         self._stop = asyncio.Event()
@@ -134,7 +134,7 @@ class House:
         return self.server.url
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
     def entries(self, kind: str = "") -> list[Any]:
         """All entries, or those of one type."""
@@ -173,7 +173,7 @@ class House:
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(30)
+        self._thread.join(120)
 
 
 @contextlib.contextmanager
@@ -190,7 +190,7 @@ class Browser:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.http = httpx2.Client(follow_redirects=False, timeout=30)
+        self.http = httpx2.Client(follow_redirects=False, timeout=120)
         self.key = ""
 
     def post(self, path: str, body: Any, **headers: str) -> httpx2.Response:

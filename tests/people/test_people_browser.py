@@ -11,15 +11,17 @@ from people_provider import House, RealProvider, house
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from test_people_decisions import idp_policy
 
+from patient_browser import MILLISECONDS, patient
+
 pytestmark = [pytest.mark.browser, pytest.mark.provider]
-expect.set_options(timeout=15_000)
 
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
+        arguments = ["--no-sandbox", "--disable-gpu"]
+        opened = playwright.chromium.launch(executable_path=chromium, args=arguments, timeout=MILLISECONDS)
+        yield patient(opened)
         opened.close()
 
 

@@ -28,7 +28,7 @@ class Client:
 
     def __init__(self, keyturn: House, token: str) -> None:
         self.http = httpx2.Client(
-            base_url=f"{keyturn.url}/scim/v2", headers={"authorization": f"Bearer {token}"}, timeout=30
+            base_url=f"{keyturn.url}/scim/v2", headers={"authorization": f"Bearer {token}"}, timeout=120
         )
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> httpx2.Response:

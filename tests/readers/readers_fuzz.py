@@ -55,7 +55,12 @@ def check(script: str, control: str = "") -> Reading:
 def accepted(script: str) -> bool:
     """Whether bash takes *script* for a script."""
     return not subprocess.run(
-        ["bash", "-n", "-O", "extglob"], input=script, capture_output=True, text=True, check=False, timeout=20
+        ["bash", "-n", "-O", "extglob"],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     ).returncode
 
 
@@ -95,7 +100,7 @@ def main(words: list[str]) -> None:
     atheris.Setup(
         [
             sys.argv[0], str(folder), f"-dict={tokens}", f"-max_total_time={given.seconds}", f"-runs={given.runs}", "-max_len=400",
-            "-seed=1", "-timeout=20", "-rss_limit_mb=4096", f"-artifact_prefix={folder.parent}/{folder.name}-",
+            "-seed=1", "-timeout=120", "-rss_limit_mb=4096", f"-artifact_prefix={folder.parent}/{folder.name}-",
         ],
         one,
     )  # fmt: skip

@@ -45,7 +45,7 @@ def executed(script: str) -> list[str]:
         )  # fmt: skip
         os.close(writing)
         entries = log.read().split(b"\0")  # ends when the last process started by the script has ended
-        child.wait(timeout=20)
+        child.wait(timeout=120)
         shown = [entry.decode("utf-8", "replace").removesuffix(" ") for entry in entries if entry]
         return sorted(re.sub(r"/dev/fd/[0-9]+", "/dev/fd/63", entry) for entry in shown)
 

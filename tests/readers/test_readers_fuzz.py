@@ -21,8 +21,8 @@ def _fuzzed(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The harness in a process of its own, which it ends itself; coverage of the outer run stays out of it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     return subprocess.run(
-        [sys.executable, str(HARNESS), "90", "--corpus", str(folder / "scripts"), *words],
-        env=kept, capture_output=True, text=True, errors="replace", check=False, timeout=145,
+        [sys.executable, str(HARNESS), "240", "--corpus", str(folder / "scripts"), *words],
+        env=kept, capture_output=True, text=True, errors="replace", check=False, timeout=300,
     )  # fmt: skip
 
 

@@ -102,7 +102,7 @@ def test_options_take_values_as_the_program_itself_says(name: str) -> None:
         [name, "--help"],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
         check=False,
     ).stdout

@@ -208,7 +208,7 @@ def _printed(words: list[str], folder: Path) -> list[str]:
     script = "\n".join(f"printf '<%s>' {word}; echo" for word in words)
     done = subprocess.run(
         ["bash", "-O", "extglob"], input=script, cwd=folder, env={"x": "a", "HOME": "/nowhere"}, capture_output=True,
-        text=True, check=True, timeout=60,
+        text=True, check=True, timeout=120,
     )  # fmt: skip
     return done.stdout.splitlines()
 

@@ -213,7 +213,7 @@ def test_an_option_whose_value_is_optional_takes_no_word_behind_it(asked: str) -
     if not shutil.which(argv[0]):
         pytest.skip(f"{argv[0]} is not installed")
     environment = {"LC_ALL": "C", "PATH": "/usr/local/bin:/usr/bin:/bin"}
-    told = subprocess.run(argv, capture_output=True, text=True, timeout=20, env=environment, check=False)
+    told = subprocess.run(argv, capture_output=True, text=True, timeout=120, env=environment, check=False)
     grammar = programs()[argv[0]]
     for name in argv[1:-1]:
         grammar = grammar.subcommands[name]

@@ -130,7 +130,7 @@ class House:
                         by="dana",
                     )
                     waiting = await self.plant(service, server.url, token)
-                    async with asyncio.timeout(60):
+                    async with asyncio.timeout(120):
                         await receiver.until(2)
                     await self.listen(service, server.url, token, waiting)
                 self.said["messages"] = b"\n".join(got.body for got in receiver.got)
@@ -288,7 +288,7 @@ class House:
                 sys.executable, *words, cwd=self.work, env=environment,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while (await anext(entries)).type != "request.opened":
                     pass
             run.terminate()

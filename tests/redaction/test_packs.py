@@ -100,7 +100,7 @@ def test_a_secret_that_got_in_is_a_finding_without_the_secret(tmp_path: Path) ->
         assert ACME not in json.dumps(entry.fields)
 
     try:
-        asyncio.run(asyncio.wait_for(story(), 30))
+        asyncio.run(asyncio.wait_for(story(), 120))
     finally:
         service.core.ledger.close()
 

@@ -75,7 +75,7 @@ class Process:
         if self._child is None or self._child.poll() is not None:
             return 0
         self._child.terminate()
-        return self._child.wait(20)
+        return self._child.wait(120)
 
 
 @contextlib.contextmanager

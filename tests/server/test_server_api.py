@@ -33,7 +33,7 @@ class Api:
 
     def call(self, method: str, path: str, body: Any = None, raw: bytes | None = None) -> tuple[int, Any]:
         """Status and decoded body (text when it is no JSON)."""
-        connection = http.client.HTTPConnection(self._address, timeout=30)
+        connection = http.client.HTTPConnection(self._address, timeout=120)
         headers = {"Content-Type": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -496,7 +496,7 @@ def test_a_second_server_on_the_same_home_is_refused(server: Process) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert ran.returncode != 0
     assert "store.in_use" in ran.stderr

@@ -62,7 +62,7 @@ def test_a_restart_while_somebody_waits_loses_neither_the_request_nor_the_answer
     view = riley.get(f"/v1/requests/{held.request}")
     assert view["state"] == "waiting"
     riley.post(f"/v1/requests/{held.request}/approve", {"digest": view["digest"], "display": view["display"]})
-    waiting.join(60)
+    waiting.join(120)
     assert answers[0].request is not None
     assert answers[0].request.state == "approved"
 

@@ -31,7 +31,7 @@ def riley(server: Process, dana: Api) -> Api:
 def exchanged(server: Process, subject: str, **form: Any) -> tuple[int, Any]:
     """The answer of the token endpoint, as any OAuth client would ask it."""
     fields = {"grant_type": GRANT, "subject_token": subject, "subject_token_type": ACCESS_TOKEN, **form}
-    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=120)
     body = urlencode({name: value for name, value in fields.items() if value is not None})
     connection.request("POST", "/v1/token", body, {"Content-Type": "application/x-www-form-urlencoded"})
     answer = connection.getresponse()

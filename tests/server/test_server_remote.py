@@ -38,7 +38,7 @@ class Remote:
         context = ssl.create_default_context(cadata=authority)
         if chain is not None:
             context.load_cert_chain(str(chain))
-        raw = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(host, 0))
+        raw = socket.create_connection(("127.0.0.1", port), timeout=120, source_address=(host, 0))
         self.line = context.wrap_socket(raw, server_hostname="localhost")
 
     def send(self, body: bytes) -> None:
@@ -177,16 +177,16 @@ def test_a_stranger_is_answered_nothing(site: Site, token: str) -> None:
 
 
 def test_plain_text_and_older_tls_get_nowhere(site: Site, token: str) -> None:
-    with socket.create_connection(("127.0.0.1", site.port), timeout=30) as plain:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=120) as plain:
         body = b"A" + token.encode()
         plain.sendall(struct.pack(">I", len(body)) + body)
         assert b"A" not in plain.recv(100)[4:5]
     context = ssl.create_default_context(cadata=site.authority)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with socket.create_connection(("127.0.0.1", site.port), timeout=30) as raw, pytest.raises(ssl.SSLError):
+    with socket.create_connection(("127.0.0.1", site.port), timeout=120) as raw, pytest.raises(ssl.SSLError):
         context.wrap_socket(raw, server_hostname="localhost")
     wrong = ssl.create_default_context()
-    with socket.create_connection(("127.0.0.1", site.port), timeout=30) as raw, pytest.raises(ssl.SSLError):
+    with socket.create_connection(("127.0.0.1", site.port), timeout=120) as raw, pytest.raises(ssl.SSLError):
         wrong.wrap_socket(raw, server_hostname="localhost")
 
 

@@ -52,7 +52,7 @@ def program() -> Iterator[Program]:
     thread.start()
     yield server
     server.shutdown()
-    thread.join(10)
+    thread.join(120)
 
 
 def commenter(service: Keyturn, program: Program, **given: Any) -> Commenter:
@@ -73,7 +73,7 @@ async def _commented(service: Keyturn, commenter: Commenter, work: Any) -> Any:
         await asyncio.sleep(0)
         try:
             found = await work
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 async for entry in entries:
                     if entry.type == "request.commented":
                         return found

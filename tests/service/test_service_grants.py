@@ -233,7 +233,7 @@ def test_of_several_approvers_the_narrowest_counts(
             assert outcome.grant is None
             return
         view = grants.view(service.core, outcome.grant)
-        assert round((view.ends - done.ended) / 1000) == seconds
+        assert abs((view.ends - done.ended) / 1000 - seconds) < 60  # which of the two it was
         assert (await asked(world, service, other)).verdict == ("hold" if "session" in sam else "run")
         assert (await asked(world, service, session)).verdict == "run"
 

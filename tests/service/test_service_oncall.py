@@ -293,4 +293,4 @@ def test_a_running_server_reads_schedules_by_itself(tmp_path: Path) -> None:
                         break
             assert [p.id for p in service.core.roster.members("primary")] == ["dana"]
 
-    asyncio.run(asyncio.wait_for(story(), 60))
+    asyncio.run(asyncio.wait_for(story(), 120))

@@ -240,7 +240,7 @@ def test_a_plan_from_before_covers_nothing_and_the_action_is_held_alone(tmp_path
         first = await service.authorize(steps[0].action, place.around, consume=True)
         assert first.verdict == "run"  # the negative control
         await find(service)
-        second = await asyncio.wait_for(service.authorize(steps[1].action, place.around), 30)
+        second = await asyncio.wait_for(service.authorize(steps[1].action, place.around), 120)
         assert second.verdict == "hold"
         assert types(service).count("plan.stopped") == 0, (
             "held for the finding: the agent did not leave its plan"

@@ -248,7 +248,7 @@ def test_any_thread_reads_while_one_writes(store: Store) -> None:
         thread.start()
     for index in range(60):
         store.write(batch(entry(index), checkpoint=str(index + 1)))
-    first.wait(60)
+    first.wait(120)
     stop.set()
     for thread in threads:
         thread.join()

@@ -18,8 +18,6 @@ from keyturn.drift.definition_parts import derived
 from keyturn.service import defining
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=15_000)
-
 BEFORE = "# Shop\n\nOnly read files. Ask before you push.\n"
 AFTER = "# Shop\n\nPush when it is useful. <b>No</b>\u202e questions.\n"
 

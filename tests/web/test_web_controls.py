@@ -18,7 +18,6 @@ from keyturn.evidence.testing import Day, Exceptional, TestResult, load_tests
 from keyturn.evidence.verdicts import of_test
 from keyturn.service.testing_controls import Report, recorded
 
-expect.set_options(timeout=15_000)
 NASTY = "<b>x</b>\u202evsc " + "long-name-" * 12
 FIGURES = {"same_bytes": (41, 2, 0), "approved_before_run": (12, 0, 0), "people_look": (5, 0, 1), "stop_works": (0, 0, 0)}  # fmt: skip
 

@@ -19,7 +19,6 @@ from keyturn.service import callers, credentials, findings
 from keyturn.service.credentials import Wish
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=15_000)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ from keyturn.policy.folder import read_folder
 from keyturn.service import findings
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=15_000)
 STARTER = Path(findings.__file__).parents[1] / "policy" / "starter"
 RULES = b'[response.watch]\nkinds = ["credential.shared"]\ndo = "step-up"\napprove = "1 of reviewers"\n'
 PICTURES = os.environ.get("KEYTURN_TEST_PICTURES", "")

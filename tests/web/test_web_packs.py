@@ -19,8 +19,6 @@ from keyturn.channels.web.packs import Asked, wish
 from keyturn.errors import Malformed
 from keyturn.evidence import verifier
 
-expect.set_options(timeout=15_000)
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:

@@ -24,7 +24,6 @@ from keyturn.service.model import Outcome
 from keyturn.service.settings import Settings
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=15_000)
 T = TypeVar("T")
 GATE = Gate("hooks:test@here", "cooperative")
 
@@ -42,7 +41,7 @@ class Real:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._run(),), daemon=True)
         self._thread.start()
-        assert self._ready.wait(30), "the server did not start"
+        assert self._ready.wait(120), "the server did not start"
 
     async def _run(self) -> None:
         self._stop = asyncio.Event()
@@ -52,11 +51,11 @@ class Real:
             await self._stop.wait()
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(30)
+        self._thread.join(120)
 
     def enrol(self, person: str) -> str:
         """A reviewer; gives the address of a one-time link."""

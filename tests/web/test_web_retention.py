@@ -18,7 +18,6 @@ from keyturn.policy.folder import STARTER, read_folder
 from keyturn.service import artefacts, legal_holds
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=15_000)
 DRIFT = b'[retention.customer-data]\nlabels = ["production"]\nkeep = "24h"\nbecause = "the privacy notice"\n'
 
 

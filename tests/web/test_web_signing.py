@@ -26,7 +26,6 @@ from signing_world import Vendor, approvals, signed_policy
 
 pytestmark = pytest.mark.browser
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-expect.set_options(timeout=15_000)
 PHONE = {"width": 390, "height": 844}
 
 

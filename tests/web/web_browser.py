@@ -13,6 +13,8 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 
+from patient_browser import MILLISECONDS, PATIENCE, patient
+
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -29,8 +31,8 @@ def open_browser() -> Iterator[Browser]:
     if path is None:
         pytest.skip("no Chromium on this machine: install your distribution's package `chromium`")
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield launched
+        launched = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, timeout=MILLISECONDS)
+        yield patient(launched)
         launched.close()
 
 
@@ -72,7 +74,7 @@ class Running:
         async def run() -> Any:
             return act()
 
-        return asyncio.run_coroutine_threadsafe(run(), self._server.loop).result(20)
+        return asyncio.run_coroutine_threadsafe(run(), self._server.loop).result(PATIENCE)
 
 
 @contextlib.contextmanager
@@ -90,10 +92,10 @@ def serve(application: Any, port: int = 0, stop: Callable[[], None] = lambda: No
     server = Served(config, stop)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    assert server.listening.wait(20), "the server did not start"
+    assert server.listening.wait(PATIENCE), "the server did not start"
     chosen = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield Running(f"http://127.0.0.1:{chosen}", server)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(PATIENCE)

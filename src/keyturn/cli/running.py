@@ -44,7 +44,7 @@ SESSION_VARIABLE = "KEYTURN_SESSION"
 
 _SCOPES: tuple[Scope, ...] = ("managed", "user", "project")
 
-SERVE_SECONDS = 60.0
+SERVE_SECONDS = 180.0
 """How long an opencode server may take to listen."""
 
 GONE_SECONDS = 2.0

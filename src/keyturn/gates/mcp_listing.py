@@ -33,7 +33,7 @@ from keyturn.canonical import NotCanonical
 from keyturn.drift.definition import MAX_PARTS, Definition, Part, fitting, ordered, tool_part
 from keyturn.drift.definition_parts import Server
 
-SECONDS = 20.0
+SECONDS = 60.0
 MAX_BYTES = 4 * 1024 * 1024
 MAX_PAGES = 100
 MAX_TOOLS = 500

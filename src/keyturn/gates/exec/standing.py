@@ -30,7 +30,7 @@ _LENGTH = struct.Struct(">I")
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[wire.Answer] = msgspec.msgpack.Decoder(wire.Answer)
 
-ANSWER_SECONDS = 2.0
+ANSWER_SECONDS = 10.0
 """How long an answer may take. After that nothing remembered is used, and the server is asked properly."""
 BACK_SECONDS = 5.0
 """How long a server that didn't answer in time is not asked again."""

@@ -15,7 +15,7 @@ import time
 
 MAX_FRAME = 2097152
 DEFAULT_SECONDS = 3570.0
-RECONNECT_SECONDS = 20.0
+RECONNECT_SECONDS = 60.0
 """How long a server may be away once it has the question, e.g. for a restart."""
 PAUSE_SECONDS = 0.2
 QUICK_LOSSES = 5

@@ -16,7 +16,7 @@ from typing import Any
 
 from keyturn.gates.hooks.wiring import CLIENT_FILE
 
-SECONDS = 20.0
+SECONDS = 60.0
 BY_HAND = "Start `codex`, open /hooks and trust Keyturn's hooks: until then Codex skips them without a word."
 
 

@@ -18,7 +18,7 @@ from keyturn.errors import ExitCode, KeyturnError
 from keyturn.gates.hooks.dialects import Dialect, Hooked, dialect_of
 from keyturn.gates.hooks.wiring import Wire
 
-SECONDS = 30
+SECONDS = 60
 _SHELL_FORM = ("codex", "gemini", "copilot")
 
 

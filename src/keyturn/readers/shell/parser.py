@@ -1,6 +1,6 @@
 """Script text -> the parser's typed tree, by the `shfmt` program (mvdan/sh), run with nothing but its input.
 
-Answers within `PARSE_SECONDS` and `MAX_TREE_BYTES`, or not at all.
+Answers within `PARSE_SECONDS` of the parser's own time and `MAX_TREE_BYTES`, or not at all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from keyturn.readers.shell.spare import SPARES
 from keyturn.readers.shell.syntax import NotUnderstood
 
 PARSE_SECONDS = 0.9
-"""A script that takes longer to parse is an attack on the parser; usual scripts take 2 ms."""
+"""Processor time. A script that takes longer to parse is an attack on the parser; usual scripts take 2 ms."""
 
 MAX_TREE_BYTES = 16_777_216
 """Most bytes of tree that are taken from the parser."""
