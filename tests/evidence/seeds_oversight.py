@@ -438,6 +438,15 @@ def key_for_too_long(h: House) -> Iterator[float]:
     h.expect("keys_rotated", entry, key, f"in use for {days} days")
 
 
+@late
+def reviewer_whom_nobody_else_looked_at(h: House) -> Iterator[float]:
+    who = h.joins(roles=("admin", "member"))
+    entry = h.looks_through(who)
+    h.leaves(who)
+    h.expect("access_reviewed", entry, who, f"nobody but {who} looked at what {who} may do")
+    yield 1
+
+
 @seed
 def delegations_without_bounds(h: House) -> Iterator[float]:
     gone = h.joins()

@@ -22,7 +22,7 @@ from keyturn.evidence.testing import Test, load_tests
 from keyturn.evidence.withholding import shown
 
 NAMES = (
-    "agents_own_credentials", "agents_owned", "configurations_approved", "credentials_dormant", "credentials_fresh",
+    "access_reviewed", "agents_own_credentials", "agents_owned", "configurations_approved", "credentials_dormant", "credentials_fresh",
     "definitions_approved", "delegations_bounded", "egress_decided", "environments_apart", "erasure_lawful", "evidence_access",
     "exports_recorded", "findings_in_time", "findings_judged", "gates_known", "gates_probed", "grants_narrow", "instructed", "keys_rotated",
     "limits_kept", "no_secrets", "people_look", "people_told", "privileged_approved", "refusals_explained", "retained",
@@ -339,6 +339,7 @@ def test_spans_of_no_time_give_no_population_and_no_endless_loop() -> None:
     for name, values in (
         ("reviews_regular", {"review_d": 0, "rights_review_d": 0}),
         ("tests_regular", {"tests_h": 0}),
+        ("access_reviewed", {"access_review_d": 0, "access_apart_d": 0}),
     ):
         test = TESTS[name]
         for sign in (1, -1):

@@ -19,7 +19,7 @@ SILENT = range(11, 18)
 """The days of one span of seven, counted back from the end, in which no seed records anything."""
 MEANWHILE = 60
 """On this day everybody and everything that is in use is used."""
-SETTINGS = {"key_d": 90.0}
+SETTINGS = {"key_d": 90.0, "rights_review_d": 90.0}
 """Thresholds of the tests of this house that are not the usual ones: it is too short for a year."""
 
 Effect = tuple[str, str, tuple[str, ...]]
@@ -160,6 +160,21 @@ class House(World):
         self.moved(finding, "acknowledged")
         self.wait(hours=1)
         return self.moved(finding, "closed", **{"outcome": "fixed", **more})
+
+    def looks_through(self, by: str) -> int:
+        """*by* reviews who may do what."""
+        people = [
+            {"person": one, "admin": one in ("ada", "bea"), "own": one == by}
+            for one in sorted({*self.people, by})
+        ]
+        fields = {
+            "id": f"ar_{self.index}",
+            "by": by,
+            "digest": digest_of(str(people)),
+            "people": people,
+            "counts": {},
+        }
+        return self.add("access.reviewed", {**fields, "taken": [], "note": ""})
 
     def reads(self, by: str, what: str = "control", of: str = "CC6.1") -> int:
         """Somebody reads evidence."""
@@ -418,6 +433,7 @@ def house(
     h.at(DAYS - 1, 23.9)
     if "rights" in h.absent:
         h.expect("reviews_regular", 0, "review of the rights, span 1", "nobody reviewed the rights in force")
+        h.expect("access_reviewed", 0, "who may do what, span 1", "nobody looked through it")
     return h
 
 
@@ -442,6 +458,8 @@ def _meanwhile(h: House) -> None:
     if "rights" not in h.absent:
         h.add("review.opened", {"rules": ["old"], "days": 90, "policy": h.policy, "by": "ada"})
         h.reads("aud", "people", "")
+        h.looks_through("ada")
+        h.looks_through("bea")
 
 
 __all__ = [

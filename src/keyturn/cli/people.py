@@ -36,7 +36,7 @@ def _page(home_path: str | None) -> str:
 
 @click.group()
 def person() -> None:
-    """People: list, add, change, link, unlink, remove, token."""
+    """People: list, add, change, link, unlink, remove, token, review."""
 
 
 @person.command("list")
@@ -195,9 +195,73 @@ def unlink(
 @as_option
 @json_option
 def remove(person_id: str, home_path: str | None, person: str | None, as_json: bool) -> None:
-    """From now on that person decides nothing and their token opens nothing."""
+    """From now on that person decides nothing, their keys are revoked, and their tokens and sessions open nothing."""
     after = connect(home_path, person).post(f"/v1/people/{segment(person_id)}/remove")
-    say_json(after) if as_json else say(f"Removed {visible(after['id'])}.")
+    say_json(after) if as_json else say(f"Removed {visible(after['id'])}.{_revoked(after)}")
+
+
+def _revoked(after: dict[str, Any]) -> str:
+    """What was revoked with the removal, in words."""
+    counts = ((len(after["revoked_keys"]), "key"), (len(after["revoked_credentials"]), "token"))
+    said = [f"{n} {what}{'s' if n != 1 else ''}" for n, what in counts if n]
+    return f" Revoked with that: {' and '.join(said)}." if said else ""
+
+
+@person.command("review")
+@click.option(
+    "--record", "digest", metavar="DIGEST", help="Record that you looked through the list of this digest."
+)
+@click.option("--note", default="", help="What you have to say about it, with --record.")
+@home_option
+@as_option
+@json_option
+def review(digest: str | None, note: str, home_path: str | None, person: str | None, as_json: bool) -> None:
+    """Look through who may do what here: people, groups, roles, keys, tokens, grants, agents, gates. Then record that you did.
+
+    What should not be there is taken away first (`person change`, `person remove`, `key revoke`, `grants revoke`, …); then look again.
+    A list that has changed since it was shown is not recorded.
+    """
+    if note and digest is None:
+        raise click.UsageError("--note goes with --record.")
+    client = connect(home_path, person)
+    if digest is None:
+        seen = client.get("/v1/access")
+        say_json(seen) if as_json else _say_access(seen)
+        return
+    made = client.post("/v1/access/review", {"digest": digest, "note": note})
+    if as_json:
+        say_json(made)
+        return
+    say(f"Recorded as entry {made['entry']}: you looked through {_counted(made['counts'])}.")
+    say(f"Taken away since the last review: {len(made['taken'])}.")
+
+
+def _say_access(seen: dict[str, Any]) -> None:
+    """The list, by kind; then what is gone since the last review, and how to record this one."""
+    kind = ""
+    for right in seen["rights"]:
+        if right["kind"] != kind:
+            kind = right["kind"]
+            say(f"{kind}: {seen['counts'][kind]}")
+        yours = "  (you)" if right["person"] in seen["own"] else ""
+        say(f"  {visible(right['name']):<30} {visible(right['what'])}{yours}".rstrip())
+    for right in seen["taken"]:
+        say(
+            f"taken away since the last review: {right['kind']} {visible(right['name'])} {visible(right['what'])}".rstrip()
+        )
+    last = seen["last"]
+    say(
+        f"Last reviewed by {visible(last['by'])}: entry {last['entry']}."
+        if last
+        else "Never reviewed before."
+    )
+    if seen["own"]:
+        say("What you may do yourself counts as reviewed only when another administrator looks.")
+    say(f"When you have looked through it: keyturn person review --record {seen['digest']}")
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} of {kind}" for kind, count in counts.items())
 
 
 @person.command("token")

@@ -57,6 +57,7 @@ ENTRY_TYPES: dict[str, str] = {
     "oncall.changed": "Who is on call in a group that a schedule fills, and until when that is known.",
     "policy.proposed": "Somebody proposed a policy version; its tests passed; what it would have changed.",
     "review.opened": "Rules that let nothing run for a while are up for review.",
+    "access.reviewed": "A person looked through who may do what here: what they saw, by digest and counts, and what was taken away.",
     "policy.published": "A policy version took effect.",
     "person.enrolled": "A person joined: groups, roles, accounts, hashed token.",
     "person.changed": "A person's groups, roles, accounts or token changed.",

@@ -113,6 +113,7 @@ ERASABLE: dict[str, dict[str, StandIn]] = {
     "person.changed": {"name": _empty, "accounts": _none},
     "person.restored": {"name": _empty, "accounts": _none},
     "login.refused": {"said": _blank},
+    "access.reviewed": {"note": _words},
 }  # fmt: skip
 """Type → field → what stands in. A test folds a log with all of them erased, and shows every page of it."""
 

@@ -10,6 +10,7 @@ Rules kept here (promise 8, design of enrolment in docs/explanation/signatures.m
 - One exception: the first person's key at `keyturn init` has nobody to approve it. Its entry says `genesis`.
 - A public key is enrolled once, for one person, for ever. Revoked keys don't come back.
 - A person revokes their own keys, an administrator anybody's. Revoking needs no approval: it only takes away.
+- Whoever is removed has no key from that moment on (`people.removal`); who comes back enrols a new one.
 """
 
 from __future__ import annotations

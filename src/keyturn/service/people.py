@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from keyturn.errors import Malformed
 from keyturn.identity import Person, tokens
 from keyturn.identity.names import check_group, check_person_id
 from keyturn.identity.people import ROLES
 from keyturn.ledger.entries import Draft, Rows
+from keyturn.service import callers
 from keyturn.service.core import Core, person_of
 from keyturn.service.errors import Forbidden, PersonExists, PersonUnknown, ReadsOnly
+
+MOST_TOKENS = 10_000
+"""Tokens that a person made, as far as they are looked through at the removal; older ones open nothing then either."""
 
 
 async def enrol(
@@ -78,16 +84,50 @@ async def new_token(core: Core, person: str, *, by: str) -> str:
     return token
 
 
-async def remove(core: Core, person: str, *, by: str) -> None:
-    """From here on that person decides nothing, and their token opens nothing."""
+async def remove(core: Core, person: str, *, by: str) -> Removed:
+    """From here on that person decides nothing, their keys sign nothing, and their tokens and sessions open nothing."""
 
     def plan(rows: Rows) -> Sequence[Draft]:
         if "admin" in _required(rows, person)["roles"]:
             keep_an_admin(core, person)
-        return [Draft("person.removed", {"id": person, "by": by})]
+        return removal(core, rows, person, by)
 
-    await core.ledger.append(plan)
+    entries = await core.ledger.append(plan)
     core.people_changed()
+    keys = tuple(entry.fields["id"] for entry in entries if entry.type == "key.revoked")
+    given = tuple(entry.fields["credential"] for entry in entries if entry.type == "credential.revoked")
+    return Removed(person, keys, given)
+
+
+class Removed(Struct, frozen=True):
+    """Who was removed, and the ids of the keys and tokens of theirs that were good until then."""
+
+    person: str
+    keys: tuple[str, ...] = ()
+    credentials: tuple[str, ...] = ()
+
+
+def removal(core: Core, rows: Rows, person: str, by: str) -> list[Draft]:
+    """A person's removal, whoever asks for it: their keys and tokens are revoked in the same append, so none outlives them.
+
+    The token of their enrolment and their sessions end with `person.removed` itself.
+    """
+    why = f"{person} was removed"
+    held = (rows.row("person-keys", person) or {"keys": []})["keys"]
+    keys = [key for key in held if (rows.row("key", key) or {"revoked": 0})["revoked"] is None]
+    # One that is issued at this very moment may be missed here: it is older than the removal, so it opens nothing, ever.
+    issued = core.ledger.rows("credential", state=f"person:{person}", limit=MOST_TOKENS)
+    given = [row["id"] for row in issued if callers.state_of(core, row) in ("active", "rotated")]
+    return [
+        Draft("person.removed", {"id": person, "by": by}),
+        *(
+            Draft(
+                "key.revoked", {"id": key, "person": person, "by": by, "why": why}, once=f"key.revoked:{key}"
+            )
+            for key in keys
+        ),
+        *(Draft("credential.revoked", {"credential": one, "by": by, "why": why}) for one in given),
+    ]
 
 
 def check_fields(given: Mapping[str, Any]) -> None:

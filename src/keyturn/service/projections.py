@@ -331,7 +331,8 @@ def _person(entry: Entry, rows: Rows) -> Iterable[Put]:
         "since": old.get("since", entry.time),
         "entry": entry.index,
     }
-    if old.get("token") != token:
+    if old.get("token") != token or entry.type in ("person.removed", "person.restored"):
+        # What was opened before opens nothing, not even for somebody who comes back.
         body["token_entry"] = entry.index
     removed = entry.type == "person.removed" or (entry.type == "person.changed" and old.get("removed", False))
     body["removed"] = removed
@@ -438,6 +439,10 @@ def _reviewed(entry: Entry, rows: Rows) -> Iterable[Put]:
     )
 
 
+def _access_reviewed(entry: Entry, rows: Rows) -> Iterable[Put]:
+    yield Put("access-review", "last", {**entry.fields, "time": entry.time, "entry": entry.index})
+
+
 _HANDLERS: dict[str, Callable[[Entry, Rows], Iterable[Put]]] = {
     **granted.HANDLERS,
     **configuration_rows.HANDLERS,
@@ -460,6 +465,7 @@ _HANDLERS: dict[str, Callable[[Entry, Rows], Iterable[Put]]] = {
     "drill.decided": sealed.fold,
     "request.commented": comments.fold,
     "review.opened": _reviewed,
+    "access.reviewed": _access_reviewed,
     "permit.issued": _permit_issued,
     "permit.consumed": _permit_consumed,
     "oncall.changed": oncall_rows.changed,

@@ -360,7 +360,9 @@ async def decide(
         )
         stale = _superseded(rows, current)
         verified = None
-        if proof is not None and before.waiting and stale is None and core.now() < before.expires_ms:
+        # Who was removed is told that, not that their key is gone, too.
+        asked = before.waiting and stale is None and roster.get(person.id) is not None
+        if proof is not None and asked and core.now() < before.expires_ms:
             found = signing.check(core, rows, current["approvals"], statement, proof)
             if isinstance(found, ProofRefused):
                 refused.append(found)

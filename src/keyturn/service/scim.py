@@ -4,9 +4,9 @@ Rules kept here:
 
 - A user there is a person here. Whoever has its account already is that person; otherwise they are enrolled, without a token: they
   sign in with the provider.
-- `active: false` and DELETE remove the person at once: sessions and tokens open nothing from that entry on, what they approved in
-  requests that wait no longer counts. `active: true` after that brings them back without either; no other write brings back
-  whom an administrator removed here.
+- `active: false` and DELETE remove the person at once: keys, sessions and tokens are good for nothing from that entry on, what they
+  approved in requests that wait no longer counts. `active: true` after that brings them back without any of these; no other write
+  brings back whom an administrator removed here.
 - Only groups in the setting `scim.groups` count for anything, and only the client fills those. No role comes this way, neither by
   giving somebody who has one another account.
 - The client speaks with a token of its own. Who has it can put people into reviewing groups, so issuing it is asked of another
@@ -23,7 +23,7 @@ from keyturn.errors import ExitCode, KeyturnError
 from keyturn.identity import Person, tokens
 from keyturn.identity.id_token import account_of
 from keyturn.ledger.entries import Draft, Rows
-from keyturn.service import roster_changes
+from keyturn.service import people, roster_changes
 from keyturn.service.changes import open_change
 from keyturn.service.core import Core
 from keyturn.service.roster_changes import APPROVERS, Asked, TooSoonAlone
@@ -198,7 +198,7 @@ def _person_drafts(
         elif changes:
             drafts.append(Draft("person.changed", {"id": person, **changes, "by": BY}))
     if not resource.get("active", True) and not row.get("removed"):
-        drafts.append(Draft("person.removed", {"id": person, "by": BY}))
+        drafts += people.removal(core, rows, person, BY)
     return drafts
 
 
@@ -292,7 +292,7 @@ async def remove(core: Core, kind: str, id: str, version: int | None = None) -> 
             return drafts + _membership(core, rows, row["resource"]["members"], id, "", frozenset())
         person = rows.row("person", row["person"])
         if person is not None and not person.get("removed"):
-            drafts.append(Draft("person.removed", {"id": row["person"], "by": BY}))
+            drafts += people.removal(core, rows, row["person"], BY)
         return drafts
 
     await core.ledger.append(plan)

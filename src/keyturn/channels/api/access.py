@@ -96,6 +96,14 @@ def token_of(connection: AnyConnection, service: Keyturn) -> PersonToken:
     return found
 
 
+def opens(service: Keyturn, token: str) -> bool:
+    """Whether a person's *token* still opens anything: it was not revoked or replaced, and its person is there."""
+    try:
+        return callers.person_by_token(service.core, token) is not None
+    except CredentialRefused:
+        return False
+
+
 def caller_of(connection: AnyConnection, service: Keyturn) -> Caller:
     """The gate or agent whose credential was sent. Raises `CredentialRefused`, `Forbidden` for a person's token."""
     token, machine = bearer(connection), machine_of(connection)

@@ -163,6 +163,13 @@ class Account(Struct, frozen=True, forbid_unknown_fields=True):
     mistake: bool = False
 
 
+class AccessReview(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/access/review: `digest` is that of the list as it was shown."""
+
+    digest: str
+    note: str = ""
+
+
 class PersonChange(Struct, frozen=True, forbid_unknown_fields=True):
     """PATCH /v1/people/{id}. What is absent stays."""
 

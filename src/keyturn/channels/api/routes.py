@@ -17,8 +17,18 @@ from keyturn.actions import Agent, Text
 from keyturn.approvals.gesture import Gesture
 from keyturn.channels.api import credentials as credential_routes
 from keyturn.channels.api import model
-from keyturn.channels.api.access import PAGE, AnyRequest, anyone, caller_of, person_of, require_role
+from keyturn.channels.api.access import (
+    PAGE,
+    AnyRequest,
+    anyone,
+    bearer,
+    caller_of,
+    opens,
+    person_of,
+    require_role,
+)
 from keyturn.channels.api.access import page as _page
+from keyturn.channels.api.access_review import access_review_routes
 from keyturn.channels.api.accounts import account_routes, asked
 from keyturn.channels.api.allowing import allowing_routes
 from keyturn.channels.api.artefacts import artefact_routes
@@ -63,6 +73,7 @@ def routes(service: Keyturn) -> Router:
         *breakglass_routes(service),
         *_people_routes(service),
         *account_routes(service),
+        *access_review_routes(service),
         *key_routes(service),
         *delegation_routes(service),
         *artefact_routes(service),
@@ -280,13 +291,17 @@ def _request_routes(service: Keyturn) -> list[BaseRouteHandler]:
     @get("/events", summary="Every entry as it lands (server-sent events)", tags=["people"])
     async def events(request: AnyRequest) -> ServerSentEvent:
         person_of(request, service)
-        return ServerSentEvent(_stream(service))
+        token = bearer(request)
+        return ServerSentEvent(_stream(service, lambda: opens(service, token)))
 
     return [requests, one, wait, approve, deny, withdraw, events]
 
 
-async def _stream(service: Keyturn) -> AsyncIterator[ServerSentEventMessage]:
+async def _stream(service: Keyturn, stands: Callable[[], bool]) -> AsyncIterator[ServerSentEventMessage]:
+    """Every change as it lands, for as long as what it was asked with *stands*."""
     async for change in service.changes():
+        if not stands():
+            return
         yield ServerSentEventMessage(
             data=msgspec.json.encode(change).decode(), id=str(change["index"]), event="entry"
         )
@@ -341,8 +356,9 @@ def _people_routes(service: Keyturn) -> list[BaseRouteHandler]:
     async def remove(request: AnyRequest, person: FromPath[str]) -> dict[str, Any]:
         admin = person_of(request, service)
         require_role(admin, "admin")
-        await people.remove(core, person, by=admin.id)
-        return people.public(core.ledger.row("person", person) or {})
+        removed = await people.remove(core, person, by=admin.id)
+        shown = people.public(core.ledger.row("person", person) or {})
+        return {**shown, "revoked_keys": list(removed.keys), "revoked_credentials": list(removed.credentials)}
 
     @post("/people/{person:str}/token", status_code=201, summary="Replace a person's token", tags=["people"])
     async def token(request: AnyRequest, person: FromPath[str]) -> dict[str, str]:

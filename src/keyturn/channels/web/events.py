@@ -83,7 +83,7 @@ async def stream(site: Site, cookie: str, after: int, beat: float = BEAT_SECONDS
                 change = coming.result()
             except Lagged:  # too much landed at once: the page comes back and is given what it missed
                 return
-            if change is None:
+            if change is None or site.web.person_of_cookie(cookie) is None:
                 return
             coming = asyncio.ensure_future(_next(live))
             if change["index"] > after:

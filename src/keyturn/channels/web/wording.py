@@ -264,6 +264,7 @@ def gist(entry: Entry) -> str:
         "person.enrolled": (f.get("id"),),
         "person.changed": (f.get("id"),),
         "person.removed": (f.get("id"),),
+        "access.reviewed": (f.get("by"), f.get("note")),
         "login.opened": (f.get("person"),),
         "login.closed": (f.get("person"),),
     }.get(entry.type, (f.get("name"),))

@@ -458,6 +458,13 @@ TABLES = {
         ("rules_n", INTEGER, "how many"),
         ("by", TEXT, "who; empty: the server"),
     ),
+    "access_review": _table(
+        ("review", TEXT, "its id"),
+        ("by", TEXT, "who looked"),
+        ("person", TEXT, "at whose rights"),
+        ("admin", INTEGER, "1 where that is an administrator"),
+        ("own", INTEGER, "1 where that is who looked"),
+    ),
     "clock": _table(
         ("clock_ms", INTEGER, "what the clock said"),
         ("log_ms", INTEGER, "time of the entry before"),
@@ -1324,6 +1331,21 @@ def _review(kind, session, f):
     yield "review", (_text(f.get("policy")), len(_list(f.get("rules"))), _text(f.get("by")))
 
 
+def _access_review(kind, session, f):
+    for one in _list(f.get("people")):
+        one = one if isinstance(one, dict) else {}
+        yield (
+            "access_review",
+            (
+                _text(f.get("id")),
+                _text(f.get("by")),
+                _text(one.get("person")),
+                _yes(one.get("admin")),
+                _yes(one.get("own")),
+            ),
+        )
+
+
 def _clock(kind, session, f):
     yield "clock", (_whole(f.get("clock")), _whole(f.get("log")))
 
@@ -1438,6 +1460,7 @@ MAKERS = {
     "notice.sent": _notice,
     "notice.failed": _notice,
     "review.opened": _review,
+    "access.reviewed": _access_review,
     "clock.jumped": _clock,
     "control.tested": _tested,
     "evidence.exported": _exported,
@@ -1503,6 +1526,7 @@ NEEDED = {
     "legalhold.placed": ("id", "by"),
     "legalhold.lifted": ("hold", "request"),
     "probe.result": ("gate", "stopped"),
+    "access.reviewed": ("by", "people", "digest"),
     "control.tested": ("results", "size"),
     "evidence.exported": ("id", "framework", "size"),
     "evidence.viewed": ("by", "what"),
@@ -1533,6 +1557,7 @@ MAY_HIDE = {
     "login.refused": ("said",),
     "notice.sent": ("shown",),
     "source.reconciled": ("content",),
+    "access.reviewed": ("note",),
 }
 """Entry type → fields that are withheld from auditors, or that can be erased. `shown` is there only beside a `proof`, or in a notice;
 `environment` and `risk` only in requests of agents.

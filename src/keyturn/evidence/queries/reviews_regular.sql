@@ -2,8 +2,8 @@
 -- population: spans of time, counted back from the end of the period, each as long as a review may be apart from the
 --   next; those that end within the period and begin when the log was there
 -- exception: nobody looked at findings or evidence in it (review of the log); nobody opened a review of rules that
---   nobody uses, or looked at people, agents or grants (review of rights)
--- rests on: finding_move viewed review event
+--   nobody uses, recorded a review of who may do what, or looked at people, agents or grants (review of rights)
+-- rests on: finding_move viewed review access_review event
 -- settings: review_d=7 (days in which somebody has to look at findings or evidence)
 -- settings: rights_review_d=92 (days in which somebody has to review the rights in force)
 WITH RECURSIVE spans AS (
@@ -26,6 +26,7 @@ looks AS (
     SELECT 'log' AS kind, m.entry, m.ts_ms FROM finding_move m WHERE m.by <> ''
     UNION ALL SELECT 'log', v.entry, v.ts_ms FROM viewed v WHERE v.by <> ''
     UNION ALL SELECT 'rights', r.entry, r.ts_ms FROM review r WHERE r.by <> ''
+    UNION ALL SELECT 'rights', a.entry, a.ts_ms FROM access_review a
     UNION ALL SELECT 'rights', v.entry, v.ts_ms FROM viewed v WHERE v.by <> '' AND v.what IN ('people', 'person', 'agents', 'agent', 'grants', 'grant')
 ),
 counted AS (
