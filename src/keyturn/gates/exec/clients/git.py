@@ -46,6 +46,7 @@ _FORMS: tuple[tuple[str, ...], ...] = (
     ("branch", "-a|-r|--all", r"--format=.*"),
     ("worktree", "list"),
     ("worktree", "list", "--porcelain"),
+    ("worktree", "list", "--porcelain", "-z"),
     ("stash", "list"),
     ("tag", "-l|--list"),
 )
