@@ -34,6 +34,27 @@ ORIGIN = "keyturn.test/sinks"
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 
 
+class Watched(Delivery):
+    """Tells when it comes to another place, or when what troubles it changes."""
+
+    moved: asyncio.Event | None = None
+    _loop: asyncio.AbstractEventLoop
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in ("next", "trouble") and self.moved is not None:
+            self._loop.call_soon_threadsafe(self.moved.set)
+
+    async def until(self, so: Callable[[], Any]) -> None:
+        """Until *so*."""
+        self._loop = asyncio.get_running_loop()
+        self.moved = asyncio.Event()
+        async with asyncio.timeout(60):
+            while not so():
+                await self.moved.wait()
+                self.moved.clear()
+
+
 class House:
     """A log that grows, and sinks beside it."""
 
@@ -45,13 +66,13 @@ class House:
         for at in range(count):
             self.ledger.append_sync([action(f"a_{self.ledger.size}_{at}", session)])
 
-    def delivery(self, target: Target, *, begin: str = "start", content: bool = False) -> Delivery:
-        return Delivery(
+    def delivery(self, target: Target, *, begin: str = "start", content: bool = False) -> Watched:
+        return Watched(
             "siem", target, self.ledger, lambda value: value, self.positions, content=content, begin=begin
         )
 
     @contextlib.asynccontextmanager
-    async def running(self, one: Delivery) -> AsyncIterator[Delivery]:
+    async def running(self, one: Watched) -> AsyncIterator[Watched]:
         sinks = building.Sinks([one], [], self.ledger)
         task = asyncio.create_task(sinks.run())
         try:
@@ -209,8 +230,7 @@ def test_it_begins_now_or_at_the_start_and_goes_on_after_a_restart(house: House)
         house.grow(5)
         target = Kept()
         async with house.running(house.delivery(target, begin="now")) as one:
-            while house.positions.read("siem") is None:
-                await asyncio.sleep(0.01)
+            await one.until(lambda: one.next == 5)
             await asyncio.to_thread(house.grow, 2)
             assert await target.until(2) == [5, 6]
             async with asyncio.timeout(120):
