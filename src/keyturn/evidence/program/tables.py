@@ -12,7 +12,7 @@ Rules kept here:
 
 import sqlite3
 import time
-from collections import namedtuple
+from collections import Counter, namedtuple
 
 from keyturn.evidence.program.rows import NAMES, PASSING, SOURCES, TABLES, rows
 
@@ -22,6 +22,8 @@ CHUNK = 20_000
 """Rows that are collected before they are written."""
 SECONDS = 120.0
 """How long one test may take."""
+FETCHED = 4_000
+"""Members of a population that are looked at together."""
 STEPS = 100_000
 """Instructions of SQLite's machine between two looks at the clock."""
 LENGTH = 1_000_000
@@ -212,21 +214,22 @@ class Tables:
         self._set(period, settings)
         days, found = {}, []
         population = 0
-        for entry, ts_ms, subject, exception in self._members(text, seconds):
+        for members in self._members(text, seconds):
+            population += len(members)
+            entries, times, subjects, exceptions = zip(*members)
             if not (
-                type(entry) is int and 0 <= entry < size and type(ts_ms) is int and since <= ts_ms < until
+                {int}.issuperset(map(type, entries + times))
+                and {str}.issuperset(map(type, subjects + exceptions))
+                and (0 <= min(entries) and max(entries) < size and since <= min(times) and max(times) < until)
             ):
-                raise BadTest(
-                    "it gives a member outside of the period or the log: entry %r at %r" % (entry, ts_ms)
-                )
-            if not (type(subject) is str and type(exception) is str):
-                raise BadTest("subject and exception are text; of entry %d they are not" % entry)
-            population += 1
-            day = days.setdefault(ts_ms - ts_ms % DAY_MS, [0, 0, 0])
-            day[0] += 1
-            if exception:
-                day[1] += 1
-                found.append((entry, ts_ms, subject, exception))
+                raise BadTest(_stranger(members, period))
+            for day, count in Counter([ts_ms // DAY_MS for ts_ms in times]).items():
+                days.setdefault(day * DAY_MS, [0, 0, 0])[0] += count
+            if any(exceptions):
+                for member in members:
+                    if member[3]:
+                        days[member[1] - member[1] % DAY_MS][1] += 1
+                        found.append(member)
         found.sort()
         untested = 0
         for _, ts_ms in self._blind(rests_on, period):
@@ -256,7 +259,7 @@ class Tables:
         )
 
     def _members(self, text, seconds):
-        """The rows of the test. Only reading is allowed meanwhile."""
+        """The rows of the test, some thousand at once. Only reading is allowed meanwhile."""
         if "\0" in text:
             raise BadTest("it has a NUL character")
         end = time.monotonic() + seconds
@@ -268,8 +271,11 @@ class Tables:
             named = tuple(one[0] for one in found.description or ())
             if named != COLUMNS:
                 raise BadTest("its columns are %s, not %s" % (", ".join(named) or "none", ", ".join(COLUMNS)))
-            for row in found:
-                yield row
+            while True:
+                members = found.fetchmany(FETCHED)
+                if not members:
+                    return
+                yield members
         except (sqlite3.Error, sqlite3.Warning, UnicodeError, OverflowError, MemoryError) as error:
             raise BadTest(self._why or str(error) or type(error).__name__) from error
         finally:
@@ -292,6 +298,17 @@ class Tables:
         if not self._why:
             self._why = _refused(action, first, second)
         return sqlite3.SQLITE_DENY
+
+
+def _stranger(members, period):
+    """What is wrong with the first of these members that is no member."""
+    since, until, size = period
+    for entry, ts_ms, subject, exception in members:
+        if not (type(entry) is int and 0 <= entry < size and type(ts_ms) is int and since <= ts_ms < until):
+            return "it gives a member outside of the period or the log: entry %r at %r" % (entry, ts_ms)
+        if not (type(subject) is str and type(exception) is str):
+            return "subject and exception are text; of entry %d they are not" % entry
+    raise AssertionError("each of them is a member")
 
 
 def _marks(values):
