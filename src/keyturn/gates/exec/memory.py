@@ -90,7 +90,7 @@ class Reader:
     """Reads in two calls what most execs name: all that lies in few pages. Its buffers are used again: for one thread.
 
     Most differ little from the one before: of each string, first just as many bytes are read as it had then. Measured with
-    make, whose variables lie on 10 to 27 pages: 27 µs instead of 60 µs.
+    37 variables, done again and again: 26 µs instead of 38 µs.
     """
 
     def __init__(self) -> None:
