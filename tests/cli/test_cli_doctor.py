@@ -7,6 +7,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -234,3 +235,71 @@ def test_no_home_is_said_first(folder: Path) -> None:
         assert said.code == ExitCode.INTERNAL
         (one,) = said.json
         assert "keyturn init" in one["mend"]
+
+
+# --- control tests ------------------------------------------------------------------------------------------------
+
+
+def _tested(home: Home, *problems: str) -> None:
+    """A run of the control tests is recorded."""
+    from keyturn.ledger.entries import Draft
+    from keyturn.server import open_service
+    from keyturn.service.settings import load
+
+    service = open_service(home, load(home.root))
+    try:
+        fields = {
+            "id": "t_1", "since": 0, "until": 1, "size": 3, "root": "", "why": "schedule", "results": [], "changed": [],
+            "every": 3600, "by": "", "problems": list(problems),
+        }  # fmt: skip
+        service.core.ledger.append_sync([Draft("control.tested", fields)])
+    finally:
+        service.core.ledger.close()
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_control_tests_that_are_overdue_are_said_with_what_to_do(
+    home: Home, monkeypatch: pytest.MonkeyPatch, ran: bool
+) -> None:
+    if ran:
+        _tested(home)
+    assert [one.state for one in examination._controls(home)] == (
+        ["ok"] if ran else []
+    )  # the negative control
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 5 * 3600)
+    (late,) = examination._controls(home)
+    assert late.state == "warn"
+    assert ("were last tested 5 hours ago" if ran else "were never tested in 5 hours") in late.what
+    assert "should be every 60 minutes" in late.what
+    assert "keyturn evidence test" in late.mend
+
+
+def test_problems_of_the_last_run_and_tests_that_are_switched_off_are_said(home: Home) -> None:
+    _tested(home, "Tables at hand were not what the log gives, and were made again: person.")
+    home.settings.write_text("[evidence]\nevery = 0\n")
+    said = "\n".join(findings(home)["warn"])
+    assert "Tables at hand were not what the log gives" in said
+    assert "`[evidence] every` is 0" in said
+
+
+@pytest.mark.parametrize(
+    ("trouble", "mend"),
+    [
+        ("The tests failed: exit code -9.", "for want of memory"),
+        ("The tests took longer than 10 seconds and were ended.", "Raise `limit`"),
+        ("The tests failed: The disk is full.", "keyturn evidence test"),
+    ],
+)
+def test_a_run_that_was_killed_hung_or_failed_has_something_to_do(trouble: str, mend: str) -> None:
+    assert mend in examination._mend(trouble)
+
+
+def test_a_run_that_a_server_could_not_finish_is_said(house: House) -> None:
+    env = house.environment("dana")
+    assert not any("came to nothing" in one for one in findings(house.home, env)["warn"])
+    if house.home.evidence.exists():
+        house.home.evidence.rename(house.home.evidence.with_name("aside"))
+    house.home.evidence.write_text("in the way")  # the run has nowhere to keep its tables
+    assert house.keyturn("evidence", "test", "--record").code != ExitCode.DONE
+    assert any("came to nothing" in one for one in findings(house.home, env)["warn"])

@@ -63,12 +63,14 @@ def examine(home: Home) -> Iterator[Finding]:
         _policy,
         _ledger,
         _segments,
+        _controls,
         _people,
         _channels,
         _conditions,
         _breakglass,
         _credentials,
         _server,
+        _test_run,
         _hooks,
     ):
         yield from _guarded(look, home)
@@ -269,6 +271,80 @@ def _segments(home: Home) -> Iterator[Finding]:
         yield Finding("warn", words, step)
     elif end:
         yield Finding("ok", f"Segments are sealed up to entry {end:,} of {size:,}.")
+
+
+def _controls(home: Home) -> Iterator[Finding]:
+    """Whether the controls are tested as often as they should be: where they are not, the evidence has a gap."""
+    import time
+
+    from keyturn.cli.ledger import reading
+    from keyturn.service.control_views import LATE
+    from keyturn.service.settings import load
+
+    every = load(home.root).evidence.every
+    try:
+        with reading(home) as store:
+            run, first = store.row("control-run", "latest"), next(iter(store.entries(0, 1)), None)
+    except KeyturnError:
+        return  # named by the look at the ledger
+    step = "A running server tests by itself, and its log says why it did not; `keyturn evidence test` tests now, and says what is wrong."
+    if not every:
+        words = (
+            "Controls are tested only when somebody asks: `[evidence] every` is 0, so the evidence has gaps."
+        )
+        yield Finding("warn", words, "Set `every = 3600` under [evidence] in keyturn.toml.")
+    since = run["time"] if run else first.time if first else None
+    seconds = 0 if since is None else int(time.time()) - since // 1000
+    if every and seconds > LATE * every:
+        gone = _long(seconds)
+        words = (
+            f"The controls were last tested {gone} ago"
+            if run
+            else f"The controls were never tested in {gone}"
+        )
+        yield Finding("warn", f"{words}, and should be every {_long(every)}: the evidence has a gap.", step)
+    elif run:
+        yield Finding("ok", f"The controls were tested {_long(seconds)} ago.")
+    for problem in (run or {}).get("problems", ())[:5]:
+        yield Finding(
+            "warn",
+            f"The last run of the control tests says: {problem}",
+            "`keyturn evidence controls` shows what came of it.",
+        )
+
+
+def _long(seconds: int) -> str:
+    """`40 seconds`, `3 hours`, `2 days`: roughly."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= 2 * size:
+            return plural(seconds // size, unit)
+    return plural(max(0, seconds), "second")
+
+
+def _test_run(home: Home) -> Iterator[Finding]:
+    """What the server says of its last run of the control tests, where that came to nothing."""
+    try:
+        run = connect(str(home.root), None).get("/v1/controls")["run"]
+    except KeyturnError:
+        return  # no server, or nobody that it answers: named by the look at it
+    if run["trouble"]:
+        yield Finding(
+            "warn",
+            f"The last run of the control tests came to nothing: {run['trouble']}",
+            _mend(run["trouble"]),
+        )
+
+
+def _mend(trouble: str) -> str:
+    if "exit code -9" in trouble:
+        return "Something killed it, most often for want of memory: see the machine's log; `keyturn evidence test` tries it."
+    if "took longer" in trouble:
+        return (
+            "Raise `limit` under [evidence] in keyturn.toml; `keyturn evidence test` shows how long it takes."
+        )
+    return (
+        "`keyturn evidence test` on this machine says what is wrong; the server tries again in an interval."
+    )
 
 
 def _people(home: Home) -> Iterator[Finding]:
