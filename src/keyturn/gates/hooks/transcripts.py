@@ -1,7 +1,7 @@
 """The agent's stated reasoning, out of the client's own transcript: read-only, bounded, patient for a moment.
 
 The transcript may lag behind the hook by some tens of milliseconds (measured 6–91 ms for Claude Code), so it is
-read again for a second. What is not there stays missing.
+read again for half a second. What is not there stays missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from keyturn.gates.hooks.payload import cut
 
 FIRST_TAIL = 64 * 1024
 TAIL = 512 * 1024
-PATIENCE = 1.0
+PATIENCE = 0.5
 PAUSE = 0.02
 
 
