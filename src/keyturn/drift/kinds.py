@@ -118,6 +118,12 @@ KINDS: dict[str, Kind] = {
         "a",
         "More was asked for in a time than a limit of policy lets go; the rest was held.",
     ),
+    "scope.exceeded": Kind(
+        "data access",
+        "medium",
+        "a",
+        "An action touches files or hosts that neither its instruction nor the agent's own words name.",
+    ),
     "order.broken": Kind(
         "change management",
         "high",

@@ -36,7 +36,7 @@ PROTECTED = ("/home/dev/.keyturn", "/home/dev/.claude/settings.json")
 MAX_CASES = 5000
 _EXPECTED: dict[str, Verdict] = {"must_run": "run", "must_hold": "hold", "must_refuse": "refuse"}
 _CONTENT_KEYS = ("command", "path", "operation", "diff", "tool", "server", "arguments", "url", "method")
-_DRIFT_KEYS = ("over", "broken", "first", "findings", "secrets", "overdue")
+_DRIFT_KEYS = ("over", "broken", "first", "findings", "secrets", "overdue", "undeclared")
 _FACT_KEYS = (
     "agent", "client", "human", "groups", "missing", "assurance", "target", "definition_known", "definition", *_DRIFT_KEYS,
 )  # fmt: skip
@@ -251,6 +251,7 @@ def _facts(table: Table, entry: Mapping[str, Any]) -> Facts:
         findings=table.texts(entry, "findings"),
         secrets=table.texts(entry, "secrets"),
         overdue=table.texts(entry, "overdue"),
+        undeclared=table.texts(entry, "undeclared"),
     )
 
 

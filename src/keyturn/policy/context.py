@@ -65,6 +65,7 @@ def facts_part(facts: Facts) -> dict[str, Any]:
         "findings": _unique(facts.findings),
         "secrets": _unique(facts.secrets),
         "overdue": _unique(facts.overdue),
+        "undeclared": _unique(facts.undeclared),
     }
 
 

@@ -76,7 +76,8 @@ class Facts(Struct, frozen=True):
 
     Of drift (`drift.toml`): `over` names the limits that this action would exceed, `broken` the orders that it would break;
     `first` are effects (`verb:zone`) that the approved baseline of this agent has never seen; `findings` kinds of open findings about it;
-    `secrets` kinds of secrets that were found in it; `overdue` files it touches that should have been deleted by now. `told` are
+    `secrets` kinds of secrets that were found in it; `overdue` files it touches that should have been deleted by now;
+    `undeclared` effects (`verb:zone`) beyond what instruction and reasoning name. `told` are
     sentences for people, by what they explain (`over:NAME`, `broken:NAME`): no rule sees them.
     """
 
@@ -95,4 +96,5 @@ class Facts(Struct, frozen=True):
     findings: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     overdue: tuple[str, ...] = ()
+    undeclared: tuple[str, ...] = ()
     told: tuple[tuple[str, str], ...] = ()

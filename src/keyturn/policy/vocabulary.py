@@ -35,7 +35,7 @@ MISSING = ("definition", "human", "instruction", "reasoning")
 CONTEXT = (
     "program", "subcommand", "argv", "words", "options", "effects", "labelled", "verbs", "zones", "labels",
     "paths", "hosts", "sweeping", "complete", "whole", "human", "human_known", "groups", "missing", "assurance", "target",
-    "definition", "over", "broken", "first", "findings", "secrets", "overdue",
+    "definition", "over", "broken", "first", "findings", "secrets", "overdue", "undeclared",
 )  # fmt: skip
 CONTEXT_OF_KIND: dict[str, tuple[str, ...]] = {
     "shell": (),

@@ -29,6 +29,7 @@ from keyturn.service import (
     novelty,
     orders,
     ratchets,
+    scopes,
 )
 from keyturn.service.core import Core
 
@@ -42,6 +43,7 @@ GATHERERS: tuple[Gatherer, ...] = (
     orders.gather,
     novelty.gather,
     ratchets.gather,
+    scopes.gather,
 )
 """The others. Each gives fields of `Facts`."""
 
@@ -68,10 +70,11 @@ WATCHERS: tuple[Callable[[Core, Action, Reading], bool], ...] = (
     limits.watched,
     orders.watched,
     ratchets.watched,
+    scopes.watched,
 )
 """Each says whether the same action, asked again, may be decided otherwise because it happened before."""
 
-OF_DRIFT = ("definition", "over", "broken", "first", "findings", "secrets", "overdue")
+OF_DRIFT = ("definition", "over", "broken", "first", "findings", "secrets", "overdue", "undeclared")
 """Facts that depend on the log, and so are recorded with the decision."""
 
 _OF_DRIFT = attrgetter(*OF_DRIFT)

@@ -14,13 +14,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from keyturn import canonical
-from keyturn.drift import attribution, duties
+from keyturn.drift import attribution, declared, duties
 from keyturn.drift.finding import Drift, Magnitude, Since
 from keyturn.drift.orders import Marks, overdue, sentence, trail_of
 from keyturn.drift.ratchet import NAME as RATCHET
 from keyturn.ledger.entries import Entry
 from keyturn.policy.drift import NO_DRIFT, DriftRules
-from keyturn.service import reviewing
+from keyturn.service import reviewing, scopes
 from keyturn.service.core import Core, NoPolicy
 from keyturn.service.following import Follower, Noted
 from keyturn.service.orders import ROW, key
@@ -171,6 +171,7 @@ class Noticing(Follower):
                 f"An action would have broken the order {name}.",
             )
             yield self._broken(name, session, words, order.words if order else name, entry, ())
+        yield from self._beyond(entry, agent, known)
         yield from self._attributed(entry, agent, human)
         yield from self._alone(entry, agent, human)
         yield from self._variants(entry, agent)
@@ -203,6 +204,18 @@ class Noticing(Follower):
                 ),
                 entries=(*one["entries"][-19:], entry.index),
             )
+
+    def _beyond(self, entry: Entry, agent: str, known: Body) -> Iterator[Drift]:
+        """What is touched and not named; the decision knew it as a fact."""
+        if scopes.FACT not in known:
+            return
+        said = (self._full(entry, name) for name in ("instruction", "reasoning"))
+        names = declared.named(*(one["text"] for one in said if one is not None))
+        effects = reading_of(self.core, entry.fields["id"]).effects
+        over = declared.beyond(names, effects)
+        if over:
+            session, action = entry.session or "", entry.fields["id"]
+            yield declared.exceeded(agent, session, action, names, effects, over, entry.time, entry.index)
 
     def _attributed(self, entry: Entry, agent: str, human: Body | None) -> Iterator[Drift]:
         rules, session = self._rules.attribution, entry.session or ""

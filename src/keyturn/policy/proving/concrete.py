@@ -42,7 +42,7 @@ class Concrete:
         world = self.world
         sets: dict[str, Any] = {
             name: self._members(world.sets[name], _FREE_WORD)
-            for name in ("missing", "over", "broken", "first", "findings", "secrets", "overdue")
+            for name in ("missing", "over", "broken", "first", "findings", "secrets", "overdue", "undeclared")
         }
         return Facts(
             agent=self._text(world.text["agent"]),

@@ -49,6 +49,7 @@ FREE_SETS = (
     "findings",
     "secrets",
     "overdue",
+    "undeclared",
     "arguments",
 )
 

@@ -85,7 +85,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     zones t zones of all effects
     labels t labels of all effects
     hosts n how many hosts it would talk to
-    facts t facts of drift that policy knew: over, broken, first, findings, secrets, overdue
+    facts t facts of drift that policy knew: over, broken, first, findings, secrets, overdue, undeclared
     policy t version that decided
     mode t observe or enforce
     verdict t run, hold or refuse
