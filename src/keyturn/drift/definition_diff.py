@@ -43,13 +43,17 @@ class PartChange(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """All differences from `before` to `after` (digests; empty `before`: there is none), and what follows from them."""
+    """All differences from `before` to `after` (digests; empty `before`: there is none), and what follows from them.
+
+    `named`: what the instructions of `after` name and it may not do, a sentence each.
+    """
 
     before: str
     after: str
     parts: tuple[PartChange, ...] = ()
     may: tuple[Gain, ...] = ()
     told: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -65,6 +69,11 @@ class Comparison(Struct, frozen=True):
         for sign, heading in HEADINGS:
             found = [gain for gain in self.may if gain.sign == sign]
             lines += [heading, *(f"{gain.sign} {gain.words}" for gain in found)] if found else []
+        lines += (
+            ["What its instructions name and it may not do:", *(f"! {one}" for one in self.named)]
+            if self.named
+            else []
+        )
         for part in self.parts:
             lines += ["", f"{part.kind}: {part.name} ({part.change})", part.diff.rstrip("\n")]
         whole = "\n".join(lines).strip("\n") + "\n"

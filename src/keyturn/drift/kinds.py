@@ -214,6 +214,12 @@ KINDS: dict[str, Kind] = {
         "c",
         "A tool of a server is not the one that was listed before under its name: its description, schemas or annotations changed.",
     ),
+    "instructions.unapproved": Kind(
+        "change management",
+        "medium",
+        "b",
+        "An agent's instructions name commands, files or hosts that policy refuses, or tools that are not in what people approved.",
+    ),
     "behaviour.sensitive": Kind(
         "data access",
         "high",

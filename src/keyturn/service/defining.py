@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from keyturn.drift.definition_diff import Comparison, compare
 from keyturn.errors import ExitCode, KeyturnError
@@ -26,6 +27,7 @@ from keyturn.service import (
     changes,
     definition_findings,
     definitions,
+    mentioned,
     originals,
     requests,
 )
@@ -134,8 +136,13 @@ async def compared_apart(core: Core, before: Row | None, after: Row) -> Comparis
     """What is different between two recorded definitions, worked out on another thread: long instructions take a while."""
     texts = texts_of(core, before, after)
     old, new = of_row(core, before) if before else None, of_row(core, after)
-    lexicon = lexicon_of(core)
-    return await asyncio.to_thread(compare, old, new, lambda part: texts.get(part.digest), lexicon)
+    lexicon, asked = lexicon_of(core), mentioned.question(core, after)
+
+    def worked_out() -> Comparison:
+        difference = compare(old, new, lambda part: texts.get(part.digest), lexicon)
+        return replace(difference, named=mentioned.lines(asked))
+
+    return await asyncio.to_thread(worked_out)
 
 
 async def propose(

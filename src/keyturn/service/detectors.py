@@ -10,6 +10,7 @@ from keyturn.service.eroding import Eroding
 from keyturn.service.finding_follower import FindingFollower
 from keyturn.service.following import Follower
 from keyturn.service.measuring import Measuring
+from keyturn.service.mentioned import Mentioning
 from keyturn.service.noticing import Noticing
 from keyturn.service.practising import Practising
 from keyturn.service.ratchets import Ratcheting
@@ -25,6 +26,7 @@ FOLLOWERS: tuple[Callable[[Core], Follower], ...] = (
     Measuring,
     Silence,
     Noticing,
+    Mentioning,
     SigmaFollower,
     Practising,
     Sealing,
