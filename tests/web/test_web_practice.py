@@ -7,6 +7,7 @@ from typing import Any
 from litestar.testing import TestClient
 from web_memory import MemoryWeb
 
+from keyturn.drift.clauses import Covered
 from keyturn.drift.finding import Drift
 from keyturn.drift.practice import Practice, RuleUse, Unasked
 
@@ -33,6 +34,13 @@ def test_every_rule_is_shown_with_its_use(web: MemoryWeb, dana: TestClient[Any])
         "150 of 200 actions that people would be asked about (75 %); in the first 30 days 1 of 100 (1 %)"
         in later
     )
+    both = Covered(3, ("export",), 2, ("wipe<i>",), 3, ("deleting",))
+    web.practised = (1, Practice("p", 30, uses, (), (), covered=both))
+    covers = dana.get("/practice").text
+    assert "2 of 3 clauses of the written policy are enforced (67%)." in covers
+    assert "Without a clause: wipe&lt;i&gt;." in covers
+    assert "No case tries: deleting." in covers
+    assert "clauses of the written policy" not in later
     assert "3.2 s" in page
     assert "<script> is always" not in page
     assert "U+202E" in page

@@ -25,6 +25,7 @@ def practice(days: int, home_path: str | None, as_json: bool) -> None:
     """
     from keyturn.drift.practice import RuleUse
     from keyturn.drift.practice import practice as found_in
+    from keyturn.policy import PolicyInvalid, run_tests
     from keyturn.service import replaying
     from keyturn.store.analytics import Segments
     from keyturn.store.analytics.engine import of_segments
@@ -47,6 +48,10 @@ def practice(days: int, home_path: str | None, as_json: bool) -> None:
         {row["rule"]: RuleUse(**{name: row[name] for name in RuleUse.__struct_fields__}) for row in one}
         for one in (rows, early or [])
     )
+    try:
+        tried = {hit.rule for one in run_tests(policy).results for hit in one.decision.rules}
+    except PolicyInvalid:  # cases of an older form: how rules are used can be said all the same
+        tried = None
     result = found_in(
         policy.digest,
         policy.rules,
@@ -54,6 +59,8 @@ def practice(days: int, home_path: str | None, as_json: bool) -> None:
         days,
         active_days=(now - since) / 86_400,
         first=None if early is None else first,
+        clauses=policy.clauses,
+        tried=tried,
     )
     if as_json:
         say_json(result)
@@ -73,3 +80,10 @@ def practice(days: int, home_path: str | None, as_json: bool) -> None:
                 f"Exceptions let run {one_time.exceptions:,} of {whole:,} that people would be asked about in the {when} days."
             )
     say(f"{len(result.wide)} rules let any program run, where their conditions hold.")
+    if result.covered is not None:
+        for line in result.covered.lines:
+            say(line)
+        if result.covered.untried:
+            say(visible(f"No case tries: {', '.join(result.covered.untried)}"))
+        if result.covered.clauses and result.covered.unclaused:
+            say(visible(f"Without a clause: {', '.join(result.covered.unclaused)}"))

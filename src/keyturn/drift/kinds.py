@@ -247,6 +247,12 @@ KINDS: dict[str, Kind] = {
     "sigma.match": Kind(
         "change management", "medium", "a", "An action matches a Sigma rule of the security team."
     ),
+    "clause.unenforced": Kind(
+        "change management",
+        "medium",
+        "d",
+        "A clause of the written policy (clauses.toml) is enforced by no rule, limit, order, retention or freeze.",
+    ),
     "rule.expired_used": Kind("change management", "critical", "d", "A rule decided after it had ended."),
     "rule.always_approved": Kind(
         "separation of duties",

@@ -1,5 +1,5 @@
 """Policy and practice: rules nobody uses, rules that are always approved, rules used after their end, exceptions that became the norm,
-exceptions that grow, rules that held and are not asked any more.
+exceptions that grow, rules that held and are not asked any more, clauses of the written policy that nothing enforces.
 
 Pure: the active policy's rules and how they were used in a time (`RuleUse`, from the query `rules`) give findings. What is found is a
 question for whoever writes the policy, but for a rule that decided after its end, which must not happen.
@@ -9,11 +9,13 @@ What grows is measured against the log's first days, never against last month: e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from keyturn.drift.clauses import Covered, covered, unenforced
 from keyturn.drift.finding import Drift, Magnitude
+from keyturn.policy.clauses import Clause
 from keyturn.policy.rules import Rule
 
 ALWAYS = 20
@@ -64,6 +66,7 @@ class Practice(Struct, frozen=True):
     """A policy's use in the last `days`: every rule of it, and what is found. `wide` are rules that let any program run.
 
     `unasked` is how much exceptions let run now, `at_first` in the log's first `days`: None while the log is too short to compare.
+    `covered`: how far the written policy, the rules and the cases cover each other.
     """
 
     policy: str
@@ -73,6 +76,7 @@ class Practice(Struct, frozen=True):
     found: tuple[Drift, ...]
     unasked: Unasked | None = None
     at_first: Unasked | None = None
+    covered: Covered | None = None
 
 
 def practice(
@@ -83,10 +87,13 @@ def practice(
     *,
     active_days: float,
     first: Mapping[str, RuleUse] | None = None,
+    clauses: Sequence[Clause] = (),
+    tried: Iterable[str] | None = None,
 ) -> Practice:
     """What the use of *rules* says. A rule is called unused only if the policy was active for the whole time (*active_days*).
 
     *first* is how rules, also of other versions, were used in the log's first *days*; None where those are not over, or overlap with now.
+    *clauses* are those of the written policy, *tried* the rules that decide one of its own cases.
     """
     nothing = RuleUse("", "", 0, 0, 0, 0, None, 0, 0, 0)
     uses = [used.get(rule.id) or _of(rule, nothing) for rule in rules]
@@ -100,8 +107,10 @@ def practice(
     if first is not None and then is not None:
         found += _creep(now, then, days)
         found += [one for rule in rules if rule.verdict == "hold" for one in _silent(rule, used, first, days)]
+    both = covered(clauses, rules, tried)
+    found += unenforced(clauses, both)
     wide = tuple(rule.id for rule in rules if rule.verdict == "run" and rule.programs is None)
-    return Practice(policy, days, tuple(uses), wide, tuple(found), now, then)
+    return Practice(policy, days, tuple(uses), wide, tuple(found), now, then, both)
 
 
 def unasked(used: Mapping[str, RuleUse]) -> Unasked:

@@ -25,6 +25,8 @@ from msgspec.structs import replace
 from keyturn.actions import Reading, Step
 from keyturn.policy import context, obligations, standing
 from keyturn.policy.cedar_text import Source
+from keyturn.policy.clauses import FILE as CLAUSES_FILE
+from keyturn.policy.clauses import Clause, read_clauses
 from keyturn.policy.decision import Decision, Facts, Mode, Obligations, RuleHit, Verdict
 from keyturn.policy.drift import FILE as DRIFT_FILE
 from keyturn.policy.drift import NO_DRIFT, DriftRules, read_drift
@@ -84,6 +86,7 @@ class Policy:
         programs: Descriptions = (),
         profiles: Profiles = NO_PROFILES,
         drift: DriftRules = NO_DRIFT,
+        clauses: tuple[Clause, ...] = (),
     ) -> None:
         self.name = name
         self.mode = mode
@@ -95,6 +98,7 @@ class Policy:
         self.programs = programs
         self.profiles = profiles
         self.drift = drift
+        self.clauses = clauses
         self.digest = digest
         self._ending = tuple(rule for rule in rules if rule.until is not None)
         self._mentions: dict[str, bool] = {}
@@ -237,6 +241,12 @@ def parse(files: Mapping[str, bytes]) -> Policy:
         problems += unknown_labels(files[DRIFT_FILE], drift, [label.name for label in labels])
     rules, wrong = parse_rules(files, "rules/", requirements, labels)
     problems += wrong
+    clauses: tuple[Clause, ...] = ()
+    if (
+        CLAUSES_FILE in files and not problems
+    ):  # of a policy that can't be read, it can't be said what is in it
+        clauses, wrong = read_clauses(files[CLAUSES_FILE], rules, drift, requirements)
+        problems += wrong
     programs, wrong = read_programs(files)
     problems += wrong
     if problems:
@@ -252,6 +262,7 @@ def parse(files: Mapping[str, bytes]) -> Policy:
         programs=programs,
         profiles=profiles,
         drift=drift,
+        clauses=clauses,
     )
 
 

@@ -4,6 +4,7 @@ policy.toml         name, mode ("enforce" or "observe")
 requirements.toml   what is asked of people (`policy.requirements`)
 resources.toml      [[label]] name, paths, hosts
 envelope.toml       what a confined command may touch (`policy.profiles`)
+clauses.toml        the written policy, and what enforces each clause (`policy.clauses`)
 drift.toml          what counts as drift, and what follows (`policy.drift`)
 rules/*.cedar       the rules
 tests/*.toml        must-run, must-hold and must-refuse cases
@@ -36,7 +37,7 @@ MAX_TOTAL_BYTES = 16 * 1024 * 1024
 MAX_PATTERNS = 2000
 
 _KNOWN = re.compile(
-    r"policy\.toml|requirements\.toml|resources\.toml|envelope\.toml|drift\.toml|README\.md|rules/[A-Za-z0-9_][\w.-]*\.cedar"
+    r"policy\.toml|requirements\.toml|resources\.toml|envelope\.toml|drift\.toml|clauses\.toml|README\.md|rules/[A-Za-z0-9_][\w.-]*\.cedar"
     r"|(?:tests|programs|controls)/[A-Za-z0-9_][\w.-]*\.toml|controls/queries/[a-z][a-z0-9_]{0,63}\.sql",
     re.ASCII,
 )
@@ -46,6 +47,7 @@ _PATTERNS = (
     "resources.toml",
     "envelope.toml",
     "drift.toml",
+    "clauses.toml",
     "README.md",
     "rules/NAME.cedar",
     "tests/NAME.toml",
