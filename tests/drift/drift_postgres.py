@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 MISSING = "PostgreSQL with pgaudit is not installed: run `make pgaudit`"
 
@@ -48,6 +50,35 @@ class Audited:
 
     def url(self, user: str = "agent_rw", database: str = "shop") -> str:
         return f"host={self.folder} user={user} dbname={database}"
+
+    @property
+    def logs(self) -> tuple[Path, Path, Path]:
+        """The log in its three formats."""
+        return self.csv, self.json, self.stderr
+
+    def settled(self) -> None:
+        """Until everything that was said before stands in the logs: their collector writes when it likes, but in order.
+
+        What is said for that fails before it is audited, so it is no event.
+        """
+        import psycopg
+
+        mark = f"settled_{uuid4().hex}"
+        with (
+            psycopg.connect(self.url("root_of_tests"), autocommit=True) as connection,
+            contextlib.suppress(psycopg.errors.UndefinedColumn),
+        ):
+            connection.execute(f'select "{mark}"')
+        until = time.monotonic() + 120
+        while any(mark.encode() not in log.read_bytes() for log in self.logs):
+            assert time.monotonic() < until, "the log never came"
+            time.sleep(0.05)
+
+    def emptied(self) -> None:
+        """The logs without anything of before, also of what their collector had not written yet."""
+        self.settled()
+        for log in self.logs:
+            log.write_bytes(b"")
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,18 +33,10 @@ POLICY = {
 def house(tmp_path: Path, postgres_audited: Audited) -> Iterator[House]:
     if not support().user_notification or not support().verified:
         pytest.skip("the kernel gives no seccomp user notification here")
-    postgres_audited.csv.write_bytes(b"")
+    postgres_audited.emptied()
     one = House(tmp_path, POLICY)
     yield one
     one.stop()
-
-
-def _written(log: Path, count: int) -> bytes:
-    until = time.monotonic() + 120
-    while log.read_bytes().count(b"AUDIT: ") < count:
-        assert time.monotonic() < until, "the log never came"
-        time.sleep(0.05)
-    return log.read_bytes()
 
 
 def test_an_agents_psql_is_told_from_the_same_account_past_keyturn(
@@ -70,7 +61,9 @@ def test_an_agents_psql_is_told_from_the_same_account_past_keyturn(
     past("delete from orders where id = 9", PGAPPNAME=tag)  # with the session's own tag, which is no secret
     past("select 1", PGAPPNAME=tag[:-1] + ("0" if tag[-1] != "0" else "1"))
     log = tmp_path / "server.csv"
-    log.write_bytes(_written(postgres_audited.csv, 5))
+    postgres_audited.settled()
+    log.write_bytes(postgres_audited.csv.read_bytes())
+    assert log.read_bytes().count(b"AUDIT: ") == 5
     done = subprocess.run(
         [*KEYTURN, "reconcile", "pgaudit", str(log), "--json"],
         env=house.environment, capture_output=True, text=True, check=False,
