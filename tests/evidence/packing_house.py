@@ -26,18 +26,19 @@ UNTIL = START + 30 * DAY
 
 
 class House:
-    """A world, and the store that it is recorded in."""
+    """A world, and the store that it is recorded in: a file in *folder*, or what is at *url*."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str = "") -> None:
         self.folder = folder
         self.path = folder / "ledger.db"
+        self.url: str | Path = url or self.path
         self.world = SignedWorld()
-        self.store = open_store(self.path)
+        self.store = open_store(self.url)
         self.tree = Tree()
 
     @property
     def opener(self) -> Any:
-        return partial(open_store, self.path, writer=False)
+        return partial(open_store, self.url, writer=False)
 
     def record(self, **blobs: bytes) -> int:
         """Write what the world did since the last time; how many entries there are."""
@@ -70,9 +71,9 @@ class House:
         self.store.close()
 
 
-def lived_in(folder: Path, sessions: int = 4) -> House:
+def lived_in(folder: Path, sessions: int = 4, url: str = "") -> House:
     """A house in which a few agents worked for a while, and one approval was its initiator's own."""
-    house = House(folder)
+    house = House(folder, url)
     world = house.world
     world.begin()
     for number in range(sessions):

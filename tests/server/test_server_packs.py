@@ -1,0 +1,101 @@
+"""Packs that a real server builds: of a log in PostgreSQL as of one in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from server_process import GateClient, Process
+from test_server_api import Api
+
+from keyturn.cli.init import create
+from keyturn.evidence import verifier
+from keyturn.home import Home
+
+FRAMEWORK = "soc2"
+
+
+def begun(folder: Path, store: str = "") -> Process:
+    """A running server of a fresh home, whose log lies in *store*, or in the home."""
+    folder.mkdir(exist_ok=True)
+    home = Home(folder / "home")
+    if store:
+        home.root.mkdir()
+        (home.root / "keyturn.toml").write_text(f"store = {json.dumps(store)}\n")
+    create(home, "dana", "Dana", "enforce")
+    return Process(home).start()
+
+
+def dana(server: Process) -> Api:
+    return Api(server, (server.home.tokens / "dana").read_text().strip())
+
+
+def lived(server: Process) -> None:
+    """Something ran, something was held and denied, somebody was enrolled."""
+    gate = GateClient(server.home)
+    for command in ("ls -la", "git status", "rm -r build"):
+        outcome = gate.authorize(command).outcome
+        assert outcome is not None
+    assert outcome.request
+    gate.close()
+    made = dana(server).call("POST", "/v1/people", {"id": "riley", "groups": ["reviewers", "policy"]})[1]
+    riley = Api(server, made["token"])
+    view = riley.call("GET", f"/v1/requests/{outcome.request}")[1]
+    body = {"digest": view["digest"], "display": view["display"], "reason": "Not today."}
+    status, said = riley.call("POST", f"/v1/requests/{outcome.request}/deny", body)
+    assert status < 300, said
+
+
+def fetched(server: Process, out: Path) -> None:
+    """A pack, asked for from another machine: the server builds it."""
+    told = {"KEYTURN_URL": server.url, "KEYTURN_TOKEN_FILE": str(server.home.tokens / "dana")}
+    run = [sys.executable, "-m", "keyturn", "evidence", "pack", "--framework", FRAMEWORK, "--from", "1d"]
+    done = subprocess.run(
+        [*run, "-o", str(out)], env=os.environ | told, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def verified(pack: Path, key: str) -> tuple[int, dict[str, str]]:
+    """Exit code of `verify.py` as an auditor runs it, and its verdict of each control test."""
+    program = pack.with_suffix(".py")
+    program.write_bytes(verifier.text())
+    run = [sys.executable, "-I", "-S", str(program), str(pack), "--key", key, "--json"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    controls = json.loads(done.stdout).get("controls") or {"controls": []}
+    return done.returncode, {one["control"]: one["verdict"] for one in controls["controls"]}
+
+
+def vkey_of(pack: Path) -> str:
+    with zipfile.ZipFile(pack) as read:
+        return read.read("log/log.vkey").decode().strip()
+
+
+@pytest.mark.postgres
+def test_a_server_whose_log_is_in_postgresql_builds_a_pack_with_the_verdicts_of_one_in_a_file(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    found = {}
+    for name, store in (("file", ""), ("database", postgres_url)):
+        server = begun(tmp_path / name, store)
+        try:
+            assert server.home.ledger.exists() is not bool(store)
+            lived(server)
+            pack = tmp_path / f"{name}.zip"
+            fetched(server, pack)
+        finally:
+            server.stop()
+        code, found[name] = verified(pack, vkey_of(pack))
+        assert code == 0
+        assert postgres_url.encode() not in pack.read_bytes()
+    assert found["database"] == found["file"]
+    assert len(set(found["file"].values())) > 1
+    data = bytearray(pack.read_bytes())
+    data[len(data) // 2] ^= 1
+    pack.write_bytes(data)
+    assert verified(pack, vkey_of(tmp_path / "file.zip"))[0] == 7, "negative control: one bit"
