@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service_world import ALLOWED, HELD, World, decide
+from service_world import ALLOWED, HELD, World, decide, person
 
 from keyturn.drift.definition import Definition
+from keyturn.drift.finding import Drift
+from keyturn.drift.finding_life import Move
 from keyturn.ledger.entries import ENTRY_TYPES, Entry
+from keyturn.service import finding_moves
 from keyturn.service.detectors import FOLLOWERS
 from keyturn.service.following import Follower, Following, Noted
 from keyturn.service.keyturn import Keyturn
@@ -68,5 +71,35 @@ def test_followers_are_told_of_all_that_they_read_in_order(world: World) -> None
         assert told["all"] == [entry.index for entry in entries]
         assert told["some"] == [entry.index for entry in entries if entry.type in Some.reads]
         assert told["some"]
+
+    world.play(story)
+
+
+def test_what_people_closed_is_not_opened_again_by_reading_the_same_entries_again(world: World) -> None:
+    class One(Follower):
+        name = "one"
+        reads = frozenset(("session.opened",))
+
+        def landed(self, entry: Entry) -> Sequence[Noted]:
+            return [Drift("order.broken", ("o",), "An order was broken.")]
+
+    async def story(service: Keyturn) -> None:
+        async def found() -> list[str]:
+            following = Following(service.core, (One,))
+            following._next = 0
+            await following.catch_up()
+            assert following.failed == 0
+            rows = service.core.ledger.rows("finding", newest_first=False)
+            return [row["state"] for row in rows if row["kind"] == "order.broken"]
+
+        await world.session(service)
+        assert await found() == ["open"]
+        (row,) = [one for one in service.core.ledger.rows("finding") if one["kind"] == "order.broken"]
+        await finding_moves.move(
+            service.core, row["id"], person(service, "riley"), Move("close", "riley", "the order was wrong")
+        )
+        assert await found() == ["closed"]  # as after a restart
+        await world.session(service)
+        assert await found() == ["closed", "open"]  # the negative control: what is new is a finding
 
     world.play(story)

@@ -131,16 +131,21 @@ EVERY = Wanted()
 # --- opening -------------------------------------------------------------------------------------------------------
 
 
-def drafts(core: Core, rows: Rows, found: Drift, session: str | None = None) -> list[Draft]:
+def drafts(
+    core: Core, rows: Rows, found: Drift, session: str | None = None, seen: int | None = None
+) -> list[Draft]:
     """The entries that open *found* and begin what follows from it; none while the same (kind, key) is open.
 
-    One that an approved change explains hides nothing: the same without such an explanation is a finding of its own.
+    One that an approved change explains hides nothing: the same without such an explanation is a finding of its own. *seen* is the
+    entry that shows it, where it may be read again: what was there when people closed the finding does not open it anew.
     """
     name = canonical.digest({"kind": found.kind, "key": list(found.key)})
     known = rows.row("finding-key", name)
     state = finding_life.first_state(found.explanation.grade)
     sure = state == "explained"
     if known is not None and known.get("open", True) and (sure or not known.get("sure", False)):
+        return []
+    if known is not None and seen is not None and seen < _closing(rows, known):
         return []
     kind = KINDS[found.kind]
     severity = found.severity or kind.severity
@@ -172,6 +177,12 @@ def drafts(core: Core, rows: Rows, found: Drift, session: str | None = None) -> 
     if sure:
         return [opened]
     return [opened, *responses.drafts(core, fields["id"], found.kind, severity, about)]
+
+
+def _closing(rows: Rows, known: Row) -> int:
+    """The entry that closed what was found last, -1 where none did."""
+    row = rows.row("finding", known["finding"]) or {"state": ""}
+    return int(row["life"][-1]["entry"]) if row["state"] == "closed" and row["life"] else -1
 
 
 def about_of(subject: Row, session: str | None) -> list[tuple[str, str]]:
@@ -222,9 +233,9 @@ def from_two_machines(credential: str, holder: str, pair: Sequence[str]) -> str:
     return f"The credential {credential} of {holder} is used from {pair[0]} and {pair[1]} at once: it was copied, or is shared."
 
 
-async def record(core: Core, found: Drift, session: str | None = None) -> None:
-    """Open it, unless it is open already."""
-    await core.ledger.append(lambda rows: drafts(core, rows, found, session))
+async def record(core: Core, found: Drift, session: str | None = None, seen: int | None = None) -> None:
+    """Open it, unless it is open already, or was closed after the entry *seen* that shows it."""
+    await core.ledger.append(lambda rows: drafts(core, rows, found, session, seen))
 
 
 def unseen(core: Core, row: Row, seconds: int) -> Drift:

@@ -3,7 +3,7 @@
 Rules kept here:
 
 - A follower is told every entry in order, from `BACK_MS` before the log's end at the start (or the oldest open session, if that
-  is older): what was found before is known by its key, so reading again finds nothing twice.
+  is older): what was found before is known by its key, so reading again finds nothing twice, and opens nothing that people closed since.
 - What it gives is recorded before the next entry is read. What it raises is logged and counted; the others go on.
 - Nobody waits for a follower: what has to stop an action is a fact at decision time (`service.facts`), not a follower.
 """
@@ -112,12 +112,12 @@ class Following:
         readers = self._readers.get(entry.type)
         for follower in self._readers_of(entry.type) if readers is None else readers:
             if follower.apart:
-                await self._record(follower, partial(follower.landed, entry))
+                await self._record(follower, partial(follower.landed, entry), entry.index)
                 continue
             try:  # as `_record` does, without a coroutine for each of those that nearly always say nothing
                 found = follower.landed(entry)
                 for noted in found:
-                    await self._kept(follower, noted)
+                    await self._kept(follower, noted, entry.index)
             except Exception:
                 self._failed(follower)
         self._busy = False
@@ -138,17 +138,19 @@ class Following:
         for follower in self.followers:
             await self._record(follower, partial(follower.tick, now))
 
-    async def _record(self, follower: Follower, ask: Callable[[], Sequence[Noted]]) -> None:
+    async def _record(
+        self, follower: Follower, ask: Callable[[], Sequence[Noted]], seen: int | None = None
+    ) -> None:
         try:
             for noted in await asyncio.to_thread(ask) if follower.apart else ask():
-                await self._kept(follower, noted)
+                await self._kept(follower, noted, seen)
         except Exception:  # one that fails must not keep the others from looking
             self._failed(follower)
 
-    async def _kept(self, follower: Follower, noted: Noted) -> None:
+    async def _kept(self, follower: Follower, noted: Noted, seen: int | None) -> None:
         """Record it. What can't be (too large for an entry) must not keep what was found beside it out of the log."""
         try:
-            await self._append(noted)
+            await self._append(noted, seen)
         except Exception:
             self._failed(follower)
 
@@ -156,9 +158,9 @@ class Following:
         self.failed += 1
         log.exception("the detector %s failed", follower.name)
 
-    async def _append(self, noted: Noted) -> None:
+    async def _append(self, noted: Noted, seen: int | None) -> None:
         if isinstance(noted, Drift):
-            await findings.record(self._core, searching.explained(self._core, noted))
+            await findings.record(self._core, searching.explained(self._core, noted), seen=seen)
             return
         with contextlib.suppress(AlreadyDone):
             await self._core.ledger.append([noted] if isinstance(noted, Draft) else noted)
