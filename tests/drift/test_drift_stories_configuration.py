@@ -10,15 +10,19 @@ import pytest
 from service_world import World, decide, person
 
 from keyturn.approvals.errors import DecisionRefused
+from keyturn.drift.finding_life import Move
 from keyturn.errors import KeyturnError
 from keyturn.ledger.rebuild import rebuild
-from keyturn.service import configuration_views, configurations, findings, lineages
+from keyturn.service import configuration_views, configurations, finding_moves, findings, lineages
 from keyturn.service.configuration_views import Sighting
 from keyturn.service.configurations import ConfigurationUnchanged
+from keyturn.service.following import Following
 from keyturn.service.keyturn import Keyturn
 from keyturn.service.projections import fold
+from keyturn.service.unapplied import Unapplied
 
 HOUR = 3_600_000
+KIND = "configuration.not_applied"
 
 
 @pytest.fixture
@@ -225,3 +229,66 @@ def test_an_action_is_explained_by_its_rule_or_its_approval(world: World) -> Non
         assert (found.grade, found.approvers, found.reason) == ("PROVEN", ("riley",), "the build is stale")
 
     world.play(story)
+
+
+async def unapplied(it: Story) -> list[tuple[str, str]]:
+    """What the first looks after windows say, read from the log's beginning."""
+    following = Following(it.service.core, (Unapplied,))
+    following._next = 0
+    await following.catch_up()
+    assert following.failed == 0
+    return [
+        (row["words"], row["observed"])
+        for row in it.service.core.ledger.rows("finding")
+        if row["kind"] == KIND
+    ]
+
+
+def test_an_approved_change_that_nobody_made_is_said_by_the_first_look_after_its_window(world: World) -> None:
+    async def story(it: Story) -> None:
+        await it.seen(deployment("v1"))
+        now = it.service.core.now()
+        change = await it.approved(deployment("v2", replicas=3), opens=now, closes=now + 2 * HOUR)
+        it.later(1)
+        await it.seen(deployment("v1"))
+        assert await unapplied(it) == []  # there is still time
+        it.later(2)
+        assert await unapplied(it) == []  # nobody looked: nobody knows
+        await it.seen(deployment("v1"))
+        ((words, observed),) = await unapplied(it)
+        assert "nothing of it was seen to be made" in words
+        assert observed == "0 of 2 fields"
+        (row,) = [one for one in it.service.core.ledger.rows("finding") if one["kind"] == KIND]
+        await finding_moves.move(
+            it.service.core,
+            row["id"],
+            person(it.service, "riley"),
+            Move("close", "riley", f"{change} is dropped"),
+        )
+        it.later(1)
+        await it.seen(deployment("v1"))
+        assert len(await unapplied(it)) == 1  # a later look says nothing again
+
+    played(world, "kubernetes", story)
+
+
+def test_a_change_that_was_made_is_not_told_and_half_of_one_is(world: World) -> None:
+    async def story(it: Story) -> None:
+        await it.seen(deployment("v1"))
+        now = it.service.core.now()
+        await it.approved(deployment("v2", replicas=3), opens=now, closes=now + 2 * HOUR)
+        it.later(1)
+        await it.seen(deployment("v2", replicas=3))
+        it.later(2)
+        await it.seen(deployment("v2", replicas=3))
+        assert await unapplied(it) == []
+        now = it.service.core.now()
+        await it.approved(deployment("v3", replicas=5), opens=now, closes=now + HOUR)
+        await it.seen(deployment("v3", replicas=3))
+        it.later(2)
+        await it.seen(deployment("v3", replicas=3))
+        ((words, observed),) = await unapplied(it)
+        assert observed == "1 of 2 fields"
+        assert "replicas" in words
+
+    played(world, "kubernetes", story)

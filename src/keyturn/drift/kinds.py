@@ -36,6 +36,12 @@ KINDS: dict[str, Kind] = {
         "c",
         "A target's configuration changed, and no approved change covers it: by content, in its window, once.",
     ),
+    "configuration.not_applied": Kind(
+        "change management",
+        "low",
+        "c",
+        "An approved change of a configuration was not made, or not all of it, when its window had closed.",
+    ),
     "ratchet.surface": Kind(
         "change management",
         "high",

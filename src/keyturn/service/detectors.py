@@ -17,6 +17,7 @@ from keyturn.service.ratchets import Ratcheting
 from keyturn.service.sealing import Sealing
 from keyturn.service.sigma_rules import SigmaFollower
 from keyturn.service.silence import Silence
+from keyturn.service.unapplied import Unapplied
 
 FOLLOWERS: tuple[Callable[[Core], Follower], ...] = (
     Retaining,
@@ -27,6 +28,7 @@ FOLLOWERS: tuple[Callable[[Core], Follower], ...] = (
     Silence,
     Noticing,
     Mentioning,
+    Unapplied,
     SigmaFollower,
     Practising,
     Sealing,
