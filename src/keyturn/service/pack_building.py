@@ -2,6 +2,9 @@
 
 A pack that is there is the one that was asked for; one that is not can be built at any time, since its entry says all that it takes.
 There are never more than `MOST` files: who fetched theirs deletes them.
+
+A server that ends, also by `kill -9`, ends what it was building. The next one removes what that left, and says which files were not made:
+beside the files lies `.PACK.wanted` from when one is asked for until it is there, or was said not to be.
 """
 
 from __future__ import annotations
@@ -30,6 +33,10 @@ MOST = 50
 """Files in the home, with those that wait for their turn: whoever may ask for packs does not fill the disk that the log is on."""
 LONGEST = 2_000
 """Characters of what a process that failed says."""
+WANTED = ".wanted"
+ENDED = "The server ended before its file was made. Have it made again."
+PROGRAM = "keyturn.cli.evidence.building"
+"""`keyturn evidence pack` that ends with the server."""
 
 Stage = Literal["none", "waiting", "building", "ready", "failed"]
 
@@ -63,12 +70,19 @@ class PackBuilder:
         self._tasks: set[asyncio.Task[None]] = set()
         self._child: asyncio.subprocess.Process | None = None
         self._tidy()
+        for left in self._home.packs.glob(f".*{WANTED}"):
+            self._stages[left.name[1 : -len(WANTED)]] = Building("failed", 0, ENDED)
+            with contextlib.suppress(OSError):
+                left.unlink()
 
     def _tidy(self) -> None:
-        """Remove what a server that was killed left half built."""
-        if self._home.packs.is_dir():
-            for left in self._home.packs.glob(".*"):
+        """Remove what is half built."""
+        for left in self._home.packs.glob(".*"):
+            if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
+
+    def _wanted(self, pack: str) -> Path:
+        return self._home.packs / f".{pack}{WANTED}"
 
     def path(self, pack: str) -> Path:
         """Where the file lies. Raises `NotBuilt`."""
@@ -95,6 +109,11 @@ class PackBuilder:
             found = self._stages[pack] = Building("failed", 0, why)
         elif found.stage in ("none", "failed"):
             found = self._stages[pack] = Building("waiting")
+            with contextlib.suppress(
+                OSError
+            ):  # whether there is room for the file itself is seen when it is made
+                self._home.packs.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._wanted(pack).touch(mode=0o600)
             task = asyncio.create_task(self._build(pack))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -116,30 +135,35 @@ class PackBuilder:
             self._stages[pack] = Building("failed", 0, why)
         else:
             self._stages.pop(pack, None)
+        with contextlib.suppress(OSError):
+            self._wanted(pack).unlink(missing_ok=True)
 
     async def _run(self, pack: str) -> str:
         """Empty when it was built, else why not."""
         self._home.packs.mkdir(mode=0o700, parents=True, exist_ok=True)
         out = self._home.packs / f"{pack}.zip"
-        program = [sys.executable, "-m", "keyturn", "evidence", "pack", "--again", pack, "--json"]
-        child = await asyncio.create_subprocess_exec(
-            *program,
-            "--home",
-            str(self._home.root),
-            "--out",
-            str(out),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        self._child = child
+        program = [sys.executable, "-m", PROGRAM, "evidence", "pack", "--again", pack, "--json"]
+        ends, alive = os.pipe()  # `alive` is closed when this server ends: then the other process ends, too
         try:
+            child = await asyncio.create_subprocess_exec(
+                *program,
+                "--home",
+                str(self._home.root),
+                "--out",
+                str(out),
+                stdin=ends,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+            self._child = child
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
             _, said = await child.communicate()
         finally:
             self._child = None
+            os.close(ends)
+            os.close(alive)
         return "" if child.returncode == 0 else _why(said, child.returncode)
 
     async def close(self) -> None:
