@@ -94,20 +94,20 @@ def _server(name: str) -> str:
 
 
 def _of(file: str, text: str) -> Iterator[Mention]:
-    heading, before, fence = "", "", ""
-    inside = False
+    heading, before = "", ""
+    inside = told = False
     for line in text.splitlines():
         mark = _FENCE.match(line)
         if mark is not None:
-            inside, fence = not inside, mark[1].lower()
+            inside = not inside
+            told = inside and mark[1].lower() in _SHELLS and not _is_forbidden(before, heading)
             continue
         title = None if inside else _HEADING.fullmatch(line)
         if title is not None:
             heading, before = title[2], ""
-        elif inside:
-            if fence in _SHELLS and not _is_forbidden(before, heading):
-                yield from _command(file, line.strip().removeprefix("$ "))
-        elif line.strip():
+        elif told:
+            yield from _command(file, line.strip().removeprefix("$ "))
+        elif not inside and line.strip():
             before = line
             yield from _prose(file, line, heading)
 
