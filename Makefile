@@ -57,6 +57,10 @@ test-approvals: build/stamps/dev ## 100,000 random histories of approvals, judge
 test-mutants: build/stamps/dev ## Every mutant of an exported log and of an evidence pack, refused by verify.py (ARGS=log or pack)
 	@$(BIN)/python tests/evidence/mutation_matrix.py $(ARGS)
 
+.PHONY: test-controls
+test-controls: build/stamps/dev ## Every control of every framework: exceptions seeded, found and made up, in real packs (ARGS=rows: each)
+	@$(BIN)/python tests/evidence/control_figures.py $(ARGS)
+
 .PHONY: test-third-party
 test-third-party: build/stamps/dev third-party ## Every mutant before Go's sumdb, @sigstore/verify, scitt-cose, OpenSSL and verify.py: who refuses what
 	@$(BIN)/python tests/evidence/third_party_matrix.py

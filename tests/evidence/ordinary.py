@@ -8,8 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from world import MINUTE, digest_of
+import world_a
+from world import DAY, MINUTE, SECOND, Done, digest_of
 from world_b import DAYS, House
+
+
+def part_of(action: Done) -> str:
+    """The reason for which a part of an action that was allowed runs."""
+    return f"It is part of {action.id}, which was allowed and runs code."
+
 
 Part = Callable[[House], Iterator[float]]
 PARTS: list[tuple[int, Part]] = []
@@ -53,7 +60,8 @@ def people_come_and_go(h: House) -> Iterator[float]:
     h.add("gate.removed", {"name": gate, "by": "ada"})
     back = h.joins()
     h.leaves(back)
-    h.add("person.restored", {"id": back, "by": "ada", "token": ""})
+    request = h.changed("roster", "ada", "bea", authors=["ada", back]).id
+    h.add("person.restored", {"id": back, "by": "ada", "token": "", "request": request})
     h.people.append(back)
     yield 1
     h.session(agent="claude-code", owner=back)
@@ -85,8 +93,8 @@ def grants(h: House) -> Iterator[float]:
 @on(43)
 def production(h: House) -> Iterator[float]:
     session = h.start()
-    h.voted(session, ("writes", "network", ("production",)), ("executes", "code", ()))
-    h.let(session, ("configures", "system", ()), would="hold")
+    first, _ = h.voted(session, ("writes", "network", ("production",)), ("executes", "code", ()))
+    h.let(session, ("configures", "system", ()), would="hold", reasons=[part_of(first)])
     h.let(session, ("configures", "code", ()))
     h.let(session, ("reads", "workspace", ("production",)))
     other = h.start()
@@ -117,8 +125,8 @@ def network(h: House) -> Iterator[float]:
     h.let(session, ("connects", "network", ()), ("sends", "network", ()))
     h.add("session.labelled", {"labels": ["customer"], "action": "a"}, session=session)
     h.let(session, ("connects", "network", ()))
-    h.voted(session, ("connects", "network", ()), ("sends", "network", ()))
-    h.let(session, ("connects", "network", ()), complete=False, would="hold")
+    voted, _ = h.voted(session, ("connects", "network", ()), ("sends", "network", ()))
+    h.let(session, ("connects", "network", ()), complete=False, would="hold", reasons=[part_of(voted)])
     _under_grant_and_plan(h, reading=h.read(("sends", "network", ()), complete=False))
     h.action(session, reading=h.read(("sends", "network", ())))
     yield 1
@@ -161,7 +169,9 @@ def evidence(h: House) -> Iterator[float]:
     h.reads("aud", "pack", "packs")
     h.exports(size=h.index - 1)
     reader = h.joins(roles=("auditor",), groups=())
-    h.add("person.changed", {"id": reader, "by": "ada", "groups": ["reviewers"]})
+    request = h.changed("roster", "ada", "bea", authors=["ada", reader]).id
+    fields = {"id": reader, "by": "ada", "groups": ["reviewers"], "request": request}
+    h.add("person.changed", fields)
     h.reads(reader)
     yield 1
 
@@ -368,8 +378,16 @@ def by_itself(h: House) -> Iterator[float]:
 
 @on(3)
 def provisioning(h: House) -> Iterator[float]:
-    token = {"token": digest_of("scim"), "by": "ada", "alone": True}
-    h.add("scim.token", token)
+    h.lets_scim_in()
     yield 5
-    h.add("scim.token", token)
+    h.lets_scim_in()
     h.add("scim.token", {"token": "", "by": "ada"})
+
+
+@on(58)
+def approvals_runs_and_records(h: House) -> Iterator[float]:
+    """Some hours of the house of `world_a`, in which nothing is wrong either."""
+    world_a.lived_in(h)
+    h.heartbeat(interval_s=DAY // SECOND)
+    yield DAYS - 1 - 58
+    world_a.compared(h)

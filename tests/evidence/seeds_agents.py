@@ -228,6 +228,8 @@ def grant_used_too_often(h: House) -> Iterator[float]:
     for _ in range(2):
         h.add("grant.used", {"grant": grant, "action": action})
     h.expect("grants_narrow", entry, grant, "it was used 2 times of 1")
+    used = entry - 2
+    h.expect("approved_in_time", used, action, "it ran as the use 2 of a grant for 1")
     yield from ()
 
 
@@ -290,14 +292,17 @@ def privileged_while_observing(h: House) -> Iterator[float]:
     action = h.let(h.start(), ("grants", "system", ()), mode="observe", would="hold")
     words = "it ran because policy only observed: nobody approved it"
     h.expect("privileged_approved", action.entry, action.id, words)
+    words = "it ran in observe mode, though policy would hold it"
+    h.expect("approved_before_run", action.entry + 1, action.id, words)
     yield from ()
 
 
 @seed
 def privileged_part_of_nothing_approved(h: House) -> Iterator[float]:
     session = h.start()
-    h.let(session, ("executes", "code", ()))
-    action = h.let(session, ("grants", "system", ()), would="hold")
+    first = h.let(session, ("executes", "code", ()))
+    reason = f"It is part of {first.id}, which was allowed and runs code."
+    action = h.let(session, ("grants", "system", ()), would="hold", reasons=[reason])
     h.voted(session, ("executes", "code", ()))
     words = "it ran as part of another action, and nobody approved one in its session"
     h.expect("privileged_approved", action.entry, action.id, words)
@@ -308,6 +313,8 @@ def privileged_part_of_nothing_approved(h: House) -> Iterator[float]:
 def egress_while_observing(h: House) -> Iterator[float]:
     action = h.let(h.start(), ("connects", "network", ()), mode="observe", would="refuse")
     h.expect("egress_decided", action.entry, action.id, "it ran because policy only observed")
+    words = "it ran in observe mode, though policy would refuse it"
+    h.expect("refused_stays_refused", action.entry, action.id, words)
     yield from ()
 
 
@@ -324,6 +331,7 @@ def egress_of_labelled_data(h: House) -> Iterator[float]:
 @seed
 def egress_without_a_rule(h: House) -> Iterator[float]:
     action = h.let(h.start(), ("connects", "network", ()), decision=h.decision("run") | {"rules": []})
+    h.expect("fields_complete", action.entry, action.id, "it does not say by which rule, or why")
     h.expect("egress_decided", action.entry, action.id, "no rule let it out")
     yield from ()
 
@@ -376,6 +384,7 @@ def limit_exceeded_alone(h: House) -> Iterator[float]:
 def refusal_without_a_reason(h: House) -> Iterator[float]:
     action = h.action(h.start(), "refuse", decision=h.decision("refuse") | {"rules": []})
     h.expect("refusals_explained", action.entry, action.id, "it does not say why")
+    h.expect("fields_complete", action.entry, action.id, "it does not say by which rule, or why")
     yield from ()
 
 

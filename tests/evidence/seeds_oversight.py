@@ -152,14 +152,15 @@ def evidence_read_by_others(h: House) -> Iterator[float]:
     gone = h.joins(roles=("auditor",))
     h.leaves(gone)
     h.expect("evidence_access", h.reads(gone), gone, "read control after being removed")
-    unnamed = h.fresh("person")
+    unnamed, request = h.fresh("person"), h.changed("roster", "ada", "bea").id
     h.add(
         "person.enrolled",
-        {"id": unnamed, "name": "X", "groups": [], "by": "ada", "request": _change(h, "ada")},
+        {"id": unnamed, "name": "X", "groups": [], "by": "ada", "request": request},
     )
     h.people.append(unnamed)
     lost = h.joins(roles=("auditor", "member"))
-    h.add("person.changed", {"id": lost, "by": "ada", "roles": ["member"]})
+    request = h.changed("roster", "ada", "bea", authors=["ada", lost]).id
+    h.add("person.changed", {"id": lost, "by": "ada", "roles": ["member"], "request": request})
     for person in ("mia", unnamed, lost):
         words = "without the role of an auditor or administrator"
         h.expect("evidence_access", h.reads(person), person, f"read control {words}")
@@ -282,11 +283,20 @@ def erasures_under_a_hold(h: House) -> Iterator[float]:
 def erasures_that_nobody_approved(h: House) -> Iterator[float]:
     asked = h.request(None, subject="erasure", initiator="ada")
     h.end(asked, "denied", by="bea")
-    for request in (asked.id, "r_nothing", h.changed("roster", "ada", "bea").id):
+    for request, words in (
+        (asked.id, "its request was not approved before"),
+        ("r_nothing", "its request r_nothing is not in the log"),
+        (h.changed("roster", "ada", "bea").id, ""),
+    ):
         erasure, entry = h.erases("session", h.session(), "bea", request=request)
         h.expect("erasure_lawful", entry, erasure, "no approved request stands behind it")
-    erasure, entry = h.erases("session", h.session(), "ada")
+        if words:
+            h.expect("changes_by_two", entry, erasure, f"erasure.done: {words}")
+    own = h.changed("erasure", "ada", "ada")
+    h.expect("no_self_approval", own.entry + 1, own.id, "approved by ada, its initiator ada")
+    erasure, entry = h.erases("session", h.session(), "bea", request=own.id)
     h.expect("erasure_lawful", entry, erasure, "nobody but ada, who asked, approved it")
+    h.expect("changes_by_two", entry, erasure, "erasure.done: 0 of 1 people approved it")
     yield from ()
 
 
@@ -323,6 +333,7 @@ def permit_used_after_a_stop(h: House) -> Iterator[float]:
     action = h.action(session)
     entry = h.stops(session)
     h.consume(action)
+    h.receipt(action)
     h.expect("stop_works", entry, session, f"the permit of {action.id} was issued or used after the stop")
     yield from ()
 
@@ -334,6 +345,7 @@ def start_after_a_stop(h: House) -> Iterator[float]:
     h.consume(action)
     entry = h.stops(session)
     h.add("action.started", {"action": action.id, "gate": h.gate})
+    h.receipt(action)
     h.expect("stop_works", entry, session, f"{action.id} started after the stop")
     yield from ()
 
@@ -366,10 +378,11 @@ def run_while_stopped_by_a_response(h: House) -> Iterator[float]:
         agent = h.fresh("agent")
         session = h.start(agent)
         of = {"agent": agent, "definition": digest_of(f"definition of {agent}"), "session": session}[kind]
-        before = h.action(session, agent=agent)
+        before = h.action(session, agent=agent, lasts=7_200)
         block, entry = h.blocks(kind, of)
         if kind == "session":
             h.consume(before)
+            h.receipt(before)
             h.expect(
                 "stop_works", entry, block, f"the permit of {before.id} was issued or used after the stop"
             )
@@ -430,8 +443,9 @@ def key_for_too_long(h: House) -> Iterator[float]:
     key = h.key(who, request=request)
     h.expect("keys_rotated", entry, key, f"in use for {days} days")
     other = h.joins()
+    request = h.changed("key", other, "ada").id
     made, entry = h.now, h.index
-    key = h.key(other)
+    key = h.key(other, request=request)
     yield 92
     days = (h.now - made) // DAY
     h.add("key.revoked", {"id": key, "person": other, "by": other, "why": "old"})
@@ -521,8 +535,8 @@ def requests_that_expired_unheard(h: House) -> Iterator[float]:
 
 @seed
 def scim_token_for_too_long(h: House) -> Iterator[float]:
-    made, entry = h.now, h.index
-    h.add("scim.token", {"token": digest_of("scim"), "by": "ada", "alone": True})
+    entry = h.lets_scim_in()
+    made = h.made[-1].entry.time
     yield 95
     days = (h.now - made) // DAY
     h.add("scim.token", {"token": "", "by": "ada"})

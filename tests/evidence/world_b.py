@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from world import DAY, HOUR, MINUTE, START, Done, World, digest_of
+from world import DAY, HOUR, MINUTE, SECOND, START, Done, World, digest_of
 
 DAYS = 130
 UNTIL = START + DAYS * DAY
@@ -56,6 +56,8 @@ class House(World):
         self.gates: list[tuple[str, str]] = []
         self.credentials: list[tuple[str, str]] = []
         self.known: set[str] = set()
+        self.open: dict[str, None] = {}
+        """Sessions that nothing has ended yet."""
         self.last: dict[str, int] = {}
 
     def expect(self, test: str, entry: int, subject: str, exception: str) -> None:
@@ -120,6 +122,17 @@ class House(World):
             "why": "as assessed",
         }
         return self.add("definition.approved", fields)
+
+    def session(self, **more: Any) -> str:
+        """A session, which the house ends in the end."""
+        session = super().session(**more)
+        self.open[session] = None
+        return session
+
+    def close(self, session: str, **more: Any) -> int:
+        """It ends."""
+        self.open.pop(session, None)
+        return super().close(session, **more)
 
     def start(self, agent: str = "claude-code", **more: Any) -> str:
         """A session of an agent whose definition people approved."""
@@ -262,6 +275,11 @@ class House(World):
             "legalhold.lifted", {"hold": hold, "request": self.changed("legal-hold", "ada", "bea").id}
         )
 
+    def lets_scim_in(self) -> int:
+        """The client that provisions people gets a token, which two administrators decided on."""
+        request = self.changed("scim", "ada", "bea").id
+        return self.add("scim.token", {"token": digest_of(request), "by": "ada", "request": request})
+
     def erases(self, scope: str, of: str, *approvers: str, **more: Any) -> tuple[str, int]:
         """Something is erased: the erasure's id, and its entry."""
         id = self.id("er")
@@ -390,11 +408,12 @@ def house(
     absent: Sequence[str] = (),
     base: bool = True,
     seeds: dict[str, Seed] | None = None,
+    kind: type[House] = House,
 ) -> House:
     """A house in which each of *chosen*, (day, name of a seed), begins on its day. Without *base* only what days need happens."""
     import ordinary
 
-    h = House(absent)
+    h = kind(absent)
     h.begin()
     h.defined("claude-code")
     h.enrol("aud", roles=("auditor",), groups=(), approved_by="bea")
@@ -408,6 +427,7 @@ def house(
             h.expect("tests_regular", h.last["tests"], f"span {day + 1}", "no test of controls ran")
         else:
             h.tested()
+        h.heartbeat(interval_s=DAY // SECOND)
         if "log" not in h.absent or day not in SILENT:
             if day == SILENT.stop and "log" in h.absent:
                 h.expect(
@@ -430,6 +450,8 @@ def house(
                 later.append((day + pause, number, part))
         waiting = later
     assert not waiting, "a seed never came to its end"
+    for session in tuple(h.open):
+        h.close(session)
     h.at(DAYS - 1, 23.9)
     if "rights" in h.absent:
         h.expect("reviews_regular", 0, "review of the rights, span 1", "nobody reviewed the rights in force")
