@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from keyturn.identity import Person
 from keyturn.ledger import Ledger
 from keyturn.ledger.entries import Entry
 from keyturn.service import (
+    access_review,
     artefacts,
     behaviour_views,
     breakglass,
@@ -50,6 +52,7 @@ from keyturn.service import (
     roster_changes,
     sessions,
 )
+from keyturn.service.access_review import AccessView, LastUse, Reviewed
 from keyturn.service.artefacts import ArtefactView
 from keyturn.service.behaviour_views import AgentDrift, Course
 from keyturn.service.conditions.overview import overview
@@ -158,6 +161,18 @@ class Pages:
     async def revoke_credential(self, viewer: Person, credential: str) -> CredentialView:
         """Revoke it."""
         return await credentials.revoke_by(self.service.core, credential, viewer, "")
+
+    async def access(self, viewer: Person) -> tuple[AccessView, Mapping[str, LastUse]]:
+        """Who may do what, and when each person last did."""
+        core = self.service.core
+        return (
+            await asyncio.to_thread(access_review.look, core, viewer),
+            access_review.last_uses(core, viewer),
+        )
+
+    async def review_access(self, viewer: Person, digest: str, note: str) -> Reviewed:
+        """Record that *viewer* looked through the list of *digest*."""
+        return await access_review.record(self.service.core, viewer, digest, note)
 
     def practice(self) -> tuple[int, Practice] | None:
         """How the policy's rules were used."""

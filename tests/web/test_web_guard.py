@@ -218,6 +218,7 @@ def test_every_write_address_is_known_and_guarded(dana: Client) -> None:
         ("/evidence/packs/{pack}/build", "POST"),
         ("/alike/decision", "POST"),
         ("/artefacts/{artefact}/gone", "POST"),
+        ("/access/review", "POST"),
         ("/credentials/{credential}/revoke", "POST"),
         ("/findings/{finding}/viewed", "POST"),
         ("/findings/{finding}/{verb}", "POST"),

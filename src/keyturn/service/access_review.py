@@ -90,6 +90,14 @@ class AccessView(Struct, frozen=True):
     last: LastReview | None = None
 
 
+class LastUse(Struct, frozen=True):
+    """When somebody last signed in or decided (milliseconds since 1970), which of the two, and its entry."""
+
+    time: int
+    how: str
+    entry: int
+
+
 class Reviewed(Struct, frozen=True):
     """A review that was recorded, as entry `entry`."""
 
@@ -102,8 +110,7 @@ class Reviewed(Struct, frozen=True):
 
 def look(core: Core, person: Person) -> AccessView:
     """The list as *person* sees it. Reads many rows: not in the server's loop. Raises `Forbidden`."""
-    if not {"admin", "auditor"} & set(person.roles):
-        raise Forbidden("Administrators review access, and auditors may look at it.")
+    _require(person)
     rights = tuple(sorted(_rights(core), key=lambda one: (one.kind, one.name, one.what)))
     people = [one for one in core.roster.people.values() if not one.removed]
     last = core.ledger.row("access-review", "last")
@@ -116,6 +123,18 @@ def look(core: Core, person: Person) -> AccessView:
         taken=_taken(core, last, rights),
         last=LastReview(last["time"], last["by"], last["entry"]) if last else None,
     )
+
+
+def last_uses(core: Core, person: Person) -> dict[str, LastUse]:
+    """Person → when they last made use of what they may do; who never did is not in it. Raises `Forbidden`."""
+    _require(person)
+    rows = core.ledger.rows("last-use", limit=MOST)
+    return {row["person"]: LastUse(row["time"], row["how"], row["entry"]) for row in rows}
+
+
+def _require(person: Person) -> None:
+    if not {"admin", "auditor"} & set(person.roles):
+        raise Forbidden("Administrators review access, and auditors may look at it.")
 
 
 def _taken(core: Core, last: Row | None, now: Sequence[Right]) -> tuple[Right, ...]:
@@ -217,4 +236,15 @@ def _of_person(core: Core, row: Row) -> Iterator[Right]:
             yield Right("token", row["id"], f"{who}: {', '.join(row['scopes'])}", who)
 
 
-__all__ = ["AccessMoved", "AccessOwnOnly", "AccessView", "LastReview", "Reviewed", "Right", "look", "record"]
+__all__ = [
+    "AccessMoved",
+    "AccessOwnOnly",
+    "AccessView",
+    "LastReview",
+    "LastUse",
+    "Reviewed",
+    "Right",
+    "last_uses",
+    "look",
+    "record",
+]

@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException
 
 from keyturn.channels.web import (
     about,
+    access,
     agents,
     alike,
     allowing,
@@ -65,6 +66,7 @@ def routes(web: WebContext) -> list[Router]:
         ledger,
         sessions,
         credentials,
+        access,
         drift,
         findings,
         configuration,

@@ -12,6 +12,7 @@ from keyturn.drift.definition_diff import Comparison
 from keyturn.drift.practice import Practice
 from keyturn.identity import Person
 from keyturn.ledger.entries import Entry
+from keyturn.service.access_review import AccessView, LastUse, Reviewed
 from keyturn.service.artefacts import ArtefactView
 from keyturn.service.behaviour_views import AgentDrift, Course
 from keyturn.service.configuration_views import ConfigurationView
@@ -150,6 +151,14 @@ class WebContext(Protocol):
 
     async def revoke_credential(self, viewer: Person, credential: str) -> CredentialView:
         """Revoke it. Raises `Forbidden` for what is not *viewer*'s, unless they are an administrator."""
+        ...
+
+    async def access(self, viewer: Person) -> tuple[AccessView, Mapping[str, LastUse]]:
+        """Who may do what, and when each person last did. Raises `Forbidden` for who is neither administrator nor auditor."""
+        ...
+
+    async def review_access(self, viewer: Person, digest: str, note: str) -> Reviewed:
+        """Record that *viewer* looked through the list of *digest*. Raises `Forbidden`, `AccessMoved`, `AccessOwnOnly`, `Malformed`."""
         ...
 
     def practice(self) -> tuple[int, Practice] | None:
