@@ -98,3 +98,15 @@ def test_what_can_not_be_is_refused_in_words(home: Home) -> None:
         out = keyturn("sink", *arguments, "--home", home.root)
         assert out.code == ExitCode.USAGE
         assert "sink" in out.err or "entries" in out.err
+
+
+def test_the_list_stands_in_columns_whatever_a_sink_is_called_and_a_line_fits_a_terminal(home: Home) -> None:
+    long = "lake-of-security"
+    with (home.root / "keyturn.toml").open("a") as file:
+        file.write(f'\n[[sink]]\nname = "{long}"\nkind = "parquet"\nto = "lake"\n')
+    out = keyturn("sink", "list", "--home", home.root)
+    assert out.code == 0, out.all
+    lines = out.out.splitlines()
+    assert [line.split()[0] for line in lines] == ["day", long]
+    assert len({line.index("has not begun") for line in lines}) == 1
+    assert max(map(len, lines)) <= 80

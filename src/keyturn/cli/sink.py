@@ -33,8 +33,9 @@ def list_sinks(home_path: str | None, as_json: bool) -> None:
     if as_json:
         say_json(found)
         return
+    name, kind = (max((len(one[part]) for one in found), default=0) for part in ("name", "kind"))
     for one in found:
-        say(f"{one['name']:<20} {one['kind']:<8} {visible(one['words'])}")
+        say(f"{one['name']:<{name}}  {one['kind']:<{kind}}  {visible(one['words'])}")
     if not found:
         say("No sink is set up: `[[sink]]` in keyturn.toml, see docs/how-to/sinks.md.")
 
@@ -145,8 +146,8 @@ def _state(home: Home, one: SinkSettings) -> dict[str, Any]:
     except (ChannelUnusable, SinkMisplaced) as error:
         return made | {"state": "broken", "words": f"{error.happened} {error.do_next}"}
     behind = size - at.next
-    last = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at.sent / 1000)) if at.sent else "never"
-    words = f"next entry {at.next}, {behind} behind, took something last: {last}"
+    last = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at.sent / 1000)) if at.sent else "never"
+    words = f"next {at.next:,}, {behind:,} behind, last sent {last}"
     return made | {
         "state": "behind" if behind else "level",
         "words": words,

@@ -148,10 +148,11 @@ class Delivery:
     def health(self) -> tuple[State, str]:
         """ok, warning or bad, and words."""
         if self.trouble:
-            return (
-                "bad" if self.failures > 5 else "warning"
-            ), f"{self.behind:,} entries behind: {self.trouble}"
-        return "ok", f"{self.behind:,} entries behind." if self.behind else "It has everything."
+            return ("bad" if self.failures > 5 else "warning"), f"{self._lag()} behind: {self.trouble}"
+        return "ok", f"{self._lag()} behind." if self.behind else "It has everything."
+
+    def _lag(self) -> str:
+        return f"{self.behind:,} {'entry' if self.behind == 1 else 'entries'}"
 
     async def run(self) -> None:
         """For ever; what goes wrong is told in `trouble`, and tried again."""
