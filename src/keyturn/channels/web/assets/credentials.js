@@ -1,6 +1,7 @@
 // Credentials: revoking one takes two presses, and then it is gone.
 
 import { $, post, tell } from "./frame.js";
+import "./quiet.js";
 
 const words = $("gone-words");
 

@@ -1,6 +1,7 @@
 // Forms that post JSON: nothing changes before the ledger has an entry; then the page is loaded anew.
 
 import { post, tell } from "./frame.js";
+import "./quiet.js";
 
 for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySelectorAll("form[data-post]"))) {
   const words = /** @type {HTMLElement} */ (form.querySelector("[role=status]"));

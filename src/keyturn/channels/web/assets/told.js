@@ -1,6 +1,7 @@
 // The page "How you are told": channels to do without, and push messages in this browser.
 
 import { $, post, tell, worker } from "./frame.js";
+import "./quiet.js";
 
 const words = $("told-words");
 const said = (/** @type {any} */ error) => `${error?.happened ?? "No."} ${error?.not_done ?? ""} ${error?.next ?? ""}`.trim();
