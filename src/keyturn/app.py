@@ -52,7 +52,7 @@ from keyturn.service import (
     roster_changes,
     sessions,
 )
-from keyturn.service.access_review import AccessView, LastUse, Reviewed
+from keyturn.service.access_review import AccessView, LastReview, LastUse, Reviewed
 from keyturn.service.artefacts import ArtefactView
 from keyturn.service.behaviour_views import AgentDrift, Course
 from keyturn.service.conditions.overview import overview
@@ -162,12 +162,15 @@ class Pages:
         """Revoke it."""
         return await credentials.revoke_by(self.service.core, credential, viewer, "")
 
-    async def access(self, viewer: Person) -> tuple[AccessView, Mapping[str, LastUse]]:
-        """Who may do what, and when each person last did."""
+    async def access(
+        self, viewer: Person
+    ) -> tuple[AccessView, Mapping[str, LastUse], Mapping[str, LastReview]]:
+        """Who may do what, when each person last did, and when somebody else last looked at them."""
         core = self.service.core
         return (
             await asyncio.to_thread(access_review.look, core, viewer),
             access_review.last_uses(core, viewer),
+            access_review.last_looks(core, viewer),
         )
 
     async def review_access(self, viewer: Person, digest: str, note: str) -> Reviewed:

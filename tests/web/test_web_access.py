@@ -71,7 +71,9 @@ def test_an_administrator_looks_through_access_and_records_it(
     page.get_by_role("link", name="Who may do what here").click()
     main = page.locator("main")
     expect(main).to_contain_text("Nobody has looked through it yet")
+    expect(page.locator("#live")).to_have_attribute("data-state", "live")
     expect(main.get_by_role("row", name="sam you")).to_contain_text("signed in")
+    expect(main.get_by_role("row", name="dana")).to_contain_text("acted")
     expect(main.get_by_role("row", name="riley")).to_contain_text("never")
     expect(main.get_by_role("row", name="riley")).to_contain_text("reviewers")
     assert accessible(page) == []
@@ -81,11 +83,22 @@ def test_an_administrator_looks_through_access_and_records_it(
     assert reviews(real) == []
     record(page, "looks right")
     expect(main).to_contain_text("sam looked through it")
+    seen = {
+        who: main.get_by_role("row", name=who).locator("td[data-name='Looked at']")
+        for who in ("sam you", "dana")
+    }
+    expect(seen["dana"]).to_contain_text("by sam")
+    expect(seen["sam you"]).to_have_text("never")  # nobody reviews themselves
     (entry,) = reviews(real)
     assert (entry.fields["by"], entry.fields["note"]) == ("sam", "looks right")
     real.do(people.remove(real.service.core, "riley", by="dana"))
     page.reload()
     expect(main).to_contain_text("person riley")
+    assert accessible(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    if shots:
+        page.screenshot(path=f"{shots}/access-reviewed-{size}-{scheme}.png", full_page=True)
+    assert real.service.core.ledger.rebuild(check=True).identical
     assert lines == []
 
 

@@ -91,7 +91,7 @@ class AccessView(Struct, frozen=True):
 
 
 class LastUse(Struct, frozen=True):
-    """When somebody last signed in or decided (milliseconds since 1970), which of the two, and its entry."""
+    """When somebody, or an agent for them, last did something here (milliseconds since 1970), what in a word, and its entry."""
 
     time: int
     how: str
@@ -130,6 +130,13 @@ def last_uses(core: Core, person: Person) -> dict[str, LastUse]:
     _require(person)
     rows = core.ledger.rows("last-use", limit=MOST)
     return {row["person"]: LastUse(row["time"], row["how"], row["entry"]) for row in rows}
+
+
+def last_looks(core: Core, person: Person) -> dict[str, LastReview]:
+    """Person → when somebody else last looked through what they may do; whom nobody did is not in it. Raises `Forbidden`."""
+    _require(person)
+    rows = core.ledger.rows("looked-at", limit=MOST)
+    return {row["person"]: LastReview(row["time"], row["by"], row["entry"]) for row in rows}
 
 
 def _require(person: Person) -> None:
@@ -244,6 +251,7 @@ __all__ = [
     "LastUse",
     "Reviewed",
     "Right",
+    "last_looks",
     "last_uses",
     "look",
     "record",

@@ -2,7 +2,7 @@
 
 `fold` is pure: replaying the log gives the same rows, byte for byte. Every row is replaced as a whole.
 Row kinds: `session`, `session-key`, `action`, `request`, `waiting`, `deadline`, `due`, `queue`, `alike`, `review`, `drill`, `rules-review`,
-`seen`, `habit`, `person`, `last-use`, `token`, `login`, `policy`, `key`, `person-keys`, `gate`, `gate-token`, `log`,
+`seen`, `habit`, `person`, `last-use`, `looked-at`, `token`, `login`, `policy`, `key`, `person-keys`, `gate`, `gate-token`, `log`,
 `login-account`, `provider`, `provider-keys`, `stranger`, and those of `artefact_rows`, `coverage_rows`, `credential_rows`,
 `configuration_rows`, `control_rows`, `definition_rows`, `exporting_rows`, `finding_rows`, `limit_rows`, `order_rows` and `ratchet_rows`.
 """
@@ -51,6 +51,7 @@ def fold(entry: Entry, rows: Rows) -> Iterable[Put]:
     """The rows that *entry* changes."""
     handler = _HANDLERS.get(entry.type)
     puts = list(handler(entry, rows)) if handler else []
+    puts += person_rows.used(entry, rows)
     if entry.type in _OF_ROSTER:
         kind, field = _OF_ROSTER[entry.type]
         puts.append(_roster(entry, rows, [(kind, entry.fields[field])]))
@@ -290,7 +291,6 @@ def _approval(entry: Entry, rows: Rows) -> Iterable[Put]:
     yield _request({**request, "approvals": [*request["approvals"], given]})
     yield from key_rows.signed(entry, rows)
     yield from reviewing.decided(entry, request)
-    yield _used(entry, "decided")
 
 
 def _request_ended(entry: Entry, rows: Rows) -> Iterable[Put]:
@@ -343,12 +343,6 @@ def _person(entry: Entry, rows: Rows) -> Iterable[Put]:
         yield Put("token", token, None if removed else {"person": f["id"]})
 
 
-def _used(entry: Entry, how: str) -> Put:
-    """The newest sign that a person makes use of what they may do here."""
-    body = {"person": entry.fields["person"], "time": entry.time, "entry": entry.index, "how": how}
-    return Put("last-use", body["person"], body, "", entry.time)
-
-
 def _login(entry: Entry, rows: Rows) -> Iterable[Put]:
     f = entry.fields
     old = rows.row("login", f["cookie"]) or {}
@@ -357,7 +351,6 @@ def _login(entry: Entry, rows: Rows) -> Iterable[Put]:
     if opened:
         body = {"person": f["person"], "expires": f["expires"], "opened": entry.time, "entry": entry.index}
         body |= {k: f[k] for k in ("account", "provider_session") if k in f}
-        yield _used(entry, "signed in")
     yield Put("login", f["cookie"], body, "open", entry.time)
     account = (body or old).get("account")
     if account:
@@ -447,10 +440,6 @@ def _reviewed(entry: Entry, rows: Rows) -> Iterable[Put]:
     )
 
 
-def _access_reviewed(entry: Entry, rows: Rows) -> Iterable[Put]:
-    yield Put("access-review", "last", {**entry.fields, "time": entry.time, "entry": entry.index})
-
-
 _HANDLERS: dict[str, Callable[[Entry, Rows], Iterable[Put]]] = {
     **granted.HANDLERS,
     **configuration_rows.HANDLERS,
@@ -473,7 +462,7 @@ _HANDLERS: dict[str, Callable[[Entry, Rows], Iterable[Put]]] = {
     "drill.decided": sealed.fold,
     "request.commented": comments.fold,
     "review.opened": _reviewed,
-    "access.reviewed": _access_reviewed,
+    "access.reviewed": person_rows.looked_at,
     "permit.issued": _permit_issued,
     "permit.consumed": _permit_consumed,
     "oncall.changed": oncall_rows.changed,

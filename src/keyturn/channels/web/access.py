@@ -12,7 +12,7 @@ from litestar.types import ControllerRouterHandler
 from msgspec import Meta, Struct
 
 from keyturn.channels.web.site import AnyRequest, Site
-from keyturn.service.access_review import MAX_NOTE, AccessView, LastUse, Right
+from keyturn.service.access_review import MAX_NOTE, AccessView, LastReview, LastUse, Right
 
 OF_PEOPLE = ("role", "group", "os-account", "account", "key", "token", "stands-in")
 """Kinds of rights that are shown beside whose they are."""
@@ -32,22 +32,27 @@ class Recorded(Struct, frozen=True):
 
 
 class Holder(Struct, frozen=True):
-    """A person and what they may do; `used`: when they last did, None for never; `own`: whoever looks."""
+    """A person and what they may do; `used`: when they last did, None for never; `own`: whoever looks.
+
+    `looked`: when somebody else last looked through it, None for never.
+    """
 
     id: str
     rights: Mapping[str, tuple[Right, ...]]
     used: LastUse | None
     own: bool
+    looked: LastReview | None = None
 
 
-def holders(view: AccessView, used: Mapping[str, LastUse]) -> list[Holder]:
+def holders(view: AccessView, used: Mapping[str, LastUse], looked: Mapping[str, LastReview]) -> list[Holder]:
     """Everybody in the list, administrators first."""
     found = []
     for one in view.rights:
         if one.kind == "person":
             theirs = [each for each in view.rights if each.person == one.name and each.kind in OF_PEOPLE]
             by_kind = {kind: tuple(listed) for kind, listed in groupby(theirs, key=lambda each: each.kind)}
-            found.append(Holder(one.name, by_kind, used.get(one.name), one.name in view.own))
+            own, name = one.name in view.own, one.name
+            found.append(Holder(name, by_kind, used.get(name), own, looked.get(name)))
     return sorted(found, key=lambda each: (each.id not in view.administrators, each.id))
 
 
@@ -63,10 +68,10 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
     @get("/access")
     async def access(request: AnyRequest) -> Response[str]:
         viewer = site.viewer(request)
-        view, used = await site.web.access(viewer)
+        view, used, looked = await site.web.access(viewer)
         alone = not set(view.administrators) - set(view.own)
         return site.page(
-            request, "access.html", person=viewer, view=view, holders=holders(view, used), others=others(view),
+            request, "access.html", person=viewer, view=view, holders=holders(view, used, looked), others=others(view),
             admin="admin" in viewer.roles, alone=alone,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from keyturn.drift.definition_diff import Comparison
 from keyturn.drift.practice import Practice
 from keyturn.identity import Person
 from keyturn.ledger.entries import Entry
-from keyturn.service.access_review import AccessView, LastUse, Reviewed
+from keyturn.service.access_review import AccessView, LastReview, LastUse, Reviewed
 from keyturn.service.artefacts import ArtefactView
 from keyturn.service.behaviour_views import AgentDrift, Course
 from keyturn.service.configuration_views import ConfigurationView
@@ -153,8 +153,13 @@ class WebContext(Protocol):
         """Revoke it. Raises `Forbidden` for what is not *viewer*'s, unless they are an administrator."""
         ...
 
-    async def access(self, viewer: Person) -> tuple[AccessView, Mapping[str, LastUse]]:
-        """Who may do what, and when each person last did. Raises `Forbidden` for who is neither administrator nor auditor."""
+    async def access(
+        self, viewer: Person
+    ) -> tuple[AccessView, Mapping[str, LastUse], Mapping[str, LastReview]]:
+        """Who may do what, when each person last did, and when somebody else last looked at them.
+
+        Raises `Forbidden` for who is neither administrator nor auditor.
+        """
         ...
 
     async def review_access(self, viewer: Person, digest: str, note: str) -> Reviewed:
