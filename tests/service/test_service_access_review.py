@@ -8,6 +8,7 @@ import pytest
 from service_world import World, person, types
 from signing_world import SoftSshKey, enrol
 
+from keyturn.actions import Agent, Gate, Human
 from keyturn.evidence.examining import Asked, examine
 from keyturn.evidence.testing import TestResult, load_tests
 from keyturn.identity import Person
@@ -204,5 +205,31 @@ def test_two_administrators_who_look_at_each_other_pass(tmp_path: Path) -> None:
         found = accessed(service, tmp_path / "t")
         assert (found.verdict, found.listed) == ("pass", ())
         assert found.population >= 8
+
+    World(tmp_path).play(story)
+
+
+def test_last_use_is_what_the_log_knows_of_a_person_and_no_agents_mere_word(tmp_path: Path) -> None:
+    gate, agent = Gate("hooks:test@here", "cooperative"), Agent("claude-code")
+
+    async def ran_for(service: Keyturn, human: Human) -> None:
+        await service.open_session(agent=agent, human=human, gate=gate, cwd=str(tmp_path))
+
+    async def story(service: Keyturn) -> None:
+        def used(who: str) -> str:
+            found = access_review.last_uses(service.core, person(service, "dana")).get(who)
+            return found.how if found else "never"
+
+        await two_administrators(service)
+        assert used("riley") == "never"
+        await ran_for(service, Human("riley", "declared"))
+        assert used("riley") == "never"
+        await ran_for(service, Human("riley", "token"))  # negative control
+        assert used("riley") == "an agent ran for them"
+        await reviews(service, "sam")
+        assert used("sam") == "acted"
+        looks = access_review.last_looks(service.core, person(service, "dana"))
+        assert {who: one.by for who, one in looks.items()} == {"dana": "sam", "riley": "sam"}
+        assert service.core.ledger.rebuild(check=True).identical
 
     World(tmp_path).play(story)
