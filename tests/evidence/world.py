@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from keyturn.ledger import leaf
 from keyturn.ledger.entries import Draft
@@ -43,9 +43,6 @@ class Done:
 
 class World:
     """The log so far, and its clock. Every entry takes a second, unless told otherwise."""
-
-    files: ClassVar[dict[str, str]] = {}
-    """What every version of the policy has beside its rules: name → digest."""
 
     def __init__(self, start: int = START) -> None:
         self.now = start
@@ -226,7 +223,7 @@ class World:
         return {
             "digest": digest,
             "mode": mode,
-            "files": {"policy.toml": digest_of(digest), "tests/base.toml": digest_of("cases"), **self.files},
+            "files": {"policy.toml": digest_of(digest), "tests/base.toml": digest_of("cases")},
             "by": by,
             "request": request,
             "genesis": by == "genesis",
