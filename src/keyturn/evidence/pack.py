@@ -43,7 +43,7 @@ from keyturn.evidence.pack_errors import (
 )
 from keyturn.evidence.pack_results import Verification
 from keyturn.evidence.pack_tree import PackTree
-from keyturn.evidence.pack_writing import Writing
+from keyturn.evidence.pack_writing import Summed, Writing
 from keyturn.evidence.program.tables import Tables
 from keyturn.evidence.report.model import Frame, KeptHead
 from keyturn.evidence.spans import Opener, Span
@@ -230,9 +230,15 @@ class _Build:
         try:
             with self._pool(processes) as pool:
                 self._log(log, pool, tables)
+                # Those who read the log index the tables and sum them up meanwhile.
+                indexed = pool.submit(pack_results.indexed, path) if pool is not None else None
+                summed = pack_contents.summed(pool, self.bases)
                 self._tree(log)
-                tables.index()
-                self._results(log, pool, tables, path)
+                if indexed is None:
+                    tables.index()
+                else:
+                    indexed.result()
+                self._results(log, pool, tables, path, summed)
         finally:
             tables.close()
 
@@ -307,7 +313,9 @@ class _Build:
 
     # --- what follows from it ------------------------------------------------------------------------------------
 
-    def _results(self, log: Log, pool: Executor | None, tables: Tables, path: str) -> None:
+    def _results(
+        self, log: Log, pool: Executor | None, tables: Tables, path: str, summed: Iterator[Summed]
+    ) -> None:
         order, root = self.order, self.tree.root.hex()
         if order.until > self.time + 1:
             raise PeriodInvalid("The period ends after the log does.")
@@ -357,9 +365,8 @@ class _Build:
             tuple(self.controls),
             report,
         )
-        summed = pack_contents.summed(pool, self.bases)
-        pack_contents.write(self.writing, contents, self.tree, self.signed, self.signer is not None, pool)
-        pack_contents.sheets(self.writing, summed)
+        by_the_log = self.signer is not None
+        pack_contents.write(self.writing, contents, self.tree, self.signed, by_the_log, pool, summed)
 
     def _heads(self) -> tuple[KeptHead, ...]:
         """The checkpoints that others kept: is each the head of a beginning of this log?"""

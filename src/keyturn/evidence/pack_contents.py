@@ -42,9 +42,15 @@ class Contents(Struct, frozen=True):
 
 
 def write(
-    writing: Writing, made: Contents, tree: PackTree, signed: str, by_the_log: bool, pool: Executor | None
+    writing: Writing,
+    made: Contents,
+    tree: PackTree,
+    signed: str,
+    by_the_log: bool,
+    pool: Executor | None,
+    tables: Iterator[Summed],
 ) -> None:
-    """Every file but the log's own and the tables. The report is printed by one of *pool* meanwhile."""
+    """Every file but the log's own; *tables* were summed up. The report is printed by one of *pool* meanwhile."""
     frame = made.frame
     page = html(made.report)
     printing = pool.submit(printed, page) if pool is not None else None
@@ -67,6 +73,7 @@ def write(
     writing.add("tables/load.sql", pack_files.load_sql())
     writing.add(verifier.NAME, verifier.text())
     _for_tools(writing, made, proofs)
+    _sheets(writing, tables)
     writing.add("report.html", page)
     paper = printing.result() if printing is not None else printed(page)
     if paper is not None:  # the page prints the same; whether a pack has one is in its manifest
@@ -107,7 +114,7 @@ def summed(pool: Executor | None, bases: Sequence[str]) -> Iterator[Summed]:
     return map(sum_up, TABLES, paths) if pool is None else pool.map(sum_up, TABLES, paths)
 
 
-def sheets(writing: Writing, found: Iterator[Summed]) -> None:
+def _sheets(writing: Writing, found: Iterator[Summed]) -> None:
     """`tables/*.csv`."""
     for name, one in zip(TABLES, found, strict=True):
         writing.sheet(f"tables/{name}.csv", one)
@@ -125,4 +132,4 @@ def sum_up(table: str, paths: tuple[str, ...]) -> Summed:
     return Summed(head, paths, size, crc, digest.hexdigest())
 
 
-__all__ = ["Contents", "sheets", "sum_up", "summed", "write"]
+__all__ = ["Contents", "sum_up", "summed", "write"]

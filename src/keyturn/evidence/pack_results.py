@@ -54,6 +54,15 @@ def outcome(path: str, one: Asked) -> tuple[Outcome | None, str]:
         tables.close()
 
 
+def indexed(path: str) -> None:
+    """Make what tests join by quick to find, in the tables in a file."""
+    tables = Tables(path)
+    try:
+        tables.index()
+    finally:
+        tables.close()
+
+
 def run(pool: Executor | None, path: str, tests: Sequence[Asked], root: str) -> list[TestResult]:
     """Every test, in the order given."""
     paths = [path] * len(tests)
@@ -155,4 +164,4 @@ def _text(name: str, tests: Mapping[str, Test]) -> Test:
     return Test(name, one.title, "", "", one.population, one.exception, ())
 
 
-__all__ = ["Asked", "Verification", "asked", "judged", "outcome", "report", "run", "verified"]
+__all__ = ["Asked", "Verification", "asked", "indexed", "judged", "outcome", "report", "run", "verified"]

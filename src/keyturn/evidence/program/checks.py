@@ -127,6 +127,26 @@ def _both(folder: str, mine: Callable[[], Any], other: Callable[[], Any]) -> tup
     return here, there
 
 
+def _claims(folder: str, count: int) -> Any:
+    """A file of the numbers from 0 to *count*, for `_claimed`."""
+    place = os.path.join(folder, "claims")
+    with open(place, "wb") as file:
+        file.write(b"".join([number.to_bytes(4, "big") for number in range(count)]))
+    return open(place, "rb", buffering=0)
+
+
+def _claimed(claims: Any) -> Iterator[int]:
+    """Each number goes to whichever process asks first, so that both are busy to the end.
+
+    One that was forked off reads on where the other stopped: the file's position is theirs together (open(2)).
+    """
+    while True:
+        number = claims.read(4)
+        if not number:
+            return
+        yield int.from_bytes(number, "big")
+
+
 def _in_child(place: str, work: Callable[[], Any]) -> None:
     status = 1
     try:
@@ -341,7 +361,8 @@ class Part:
         # only the wanted fields were opened: how many are disclosed is said apart
         self._rows += rows(header, opened(fields, self.blobs.value) if apart else fields, len(parts))
         if kind in self._slow and (kind != "action.decided" or fields.get("verdict") == "hold"):
-            pickle.dump((index, kind, opened_fields(parts)[0]), self._file, pickle.HIGHEST_PROTOCOL)
+            every = opened_fields(parts, plain=self.walk.plain)[0]
+            pickle.dump((index, kind, every), self._file, pickle.HIGHEST_PROTOCOL)
 
     def approve(self, checks: Checks) -> None:
         """Check approvals with what was kept of this part."""
@@ -565,22 +586,30 @@ class Controls:
         base = os.path.join(folder, "first.db")
         bases = base, os.path.join(folder, "second.db")
 
-        def part(number: int, tables: Tables) -> tuple[list[Figures], list[tuple[str, str]]]:
-            found = [test.run(tables, self.period) for test in queries[number::2]]
-            return found, self._compared(bases, sheets[number::2])
+        claims = _claims(folder, len(queries) + len(sheets))
 
-        def other() -> tuple[list[Figures], list[tuple[str, str]]]:
+        def part(tables: Tables) -> list[tuple[int, Any]]:
+            return [
+                (number, queries[number].run(tables, self.period))
+                if number < len(queries)
+                else (number, self._compared(bases, sheets[number - len(queries)]))
+                for number in _claimed(claims)
+            ]
+
+        def other() -> list[tuple[int, Any]]:
             self.archive.reopen()
             tables = Tables(base)
             try:
-                return part(1, tables)
+                return part(tables)
             finally:
                 tables.close()
 
-        (first, mine), (second, others) = _both(folder, lambda: part(0, tables), other)
-        for test, came in zip(queries[0::2] + queries[1::2], first + second):
+        with claims:
+            mine, others = _both(folder, lambda: part(tables), other)
+        found = [came for _, came in sorted([*mine, *others], key=lambda one: one[0])]
+        for test, came in zip(queries, found):
             test.take(came)
-        self.problems += mine + others
+        self.problems += [problem for compared in found[len(queries) :] for problem in compared]
         for test in self.tests:
             if test.text is None:
                 self._by_verification(test)
@@ -639,20 +668,18 @@ class Controls:
         except Damaged as bad:
             self.problems.append((bad.where, bad.words))
 
-    def _compared(self, bases: Sequence[str], names: list[str]) -> list[tuple[str, str]]:
-        """CSV files that are not what the log's entries give."""
-        found = []
-        for table in names:
-            name = "tables/%s.csv" % table
-            try:
-                there = sha256()
-                for piece in self.archive.pieces(name):
-                    there.update(piece)
-                if there.digest() != _sum_of(table, bases):
-                    found.append((name, "It is not what the log's entries give."))
-            except Damaged as bad:
-                found.append((bad.where, bad.words))
-        return found
+    def _compared(self, bases: Sequence[str], table: str) -> list[tuple[str, str]]:
+        """Why a CSV file is not what the log's entries give: (place, words)."""
+        name = "tables/%s.csv" % table
+        try:
+            there = sha256()
+            for piece in self.archive.pieces(name):
+                there.update(piece)
+        except Damaged as bad:
+            return [(bad.where, bad.words)]
+        if there.digest() != _sum_of(table, bases):
+            return [(name, "It is not what the log's entries give.")]
+        return []
 
     def _by_verification(self, test: Test) -> None:
         """The two tests that are no queries: what was found by verifying."""

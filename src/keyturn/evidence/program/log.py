@@ -19,8 +19,9 @@ import os
 import re
 import stat
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable
-from typing import Any, Optional, Tuple
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, List, Optional, Set, Tuple
 
 from keyturn.evidence.program.archive import NAME, Archive, Damaged, Unreadable
 from keyturn.evidence.verify_approvals import ed25519
@@ -45,10 +46,11 @@ _HEADER = re.compile(
     rb'(?:,"n":([1-9][0-9]{0,15}),"session":("(?:[ !#-\[\]-~]|\\["\\]){1,128}"))?'
     rb',"time":(0|[1-9][0-9]{0,15}),"type":"([a-z]+(?:\.[a-z]+)+)","v":1\}\Z'
 )
-_PLAIN = re.compile(
-    rb'(action|call|digest|id|number|permit|ran|request|since)",(?:"([ !#-\[\]-~]*)"|(0|[1-9][0-9]{0,14}))\]\Z'
-)
+_NAMES = ("action", "call", "digest", "id", "number", "permit", "ran", "request", "since")
+_ONE = rb'(%s)",(?:"([ !#-\[\]-~]*)"|(0|[1-9][0-9]{0,14}))\]' % "|".join(_NAMES).encode()
+_PLAIN = re.compile(_ONE + rb"\Z")
 """What follows the salt of a field that has another value each time, where that is written plainly: it is no use to remember it."""
+_PIECES = re.compile(rb"(?:" + _ONE + rb"(?=\0)|[^\0]+)\0+")
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,15})\Z")
 
 
@@ -354,6 +356,12 @@ def _misnumbered(session: bytes, wanted: int, found: int) -> str:
 Header = Tuple[int, int, str, Optional[str], Optional[int], int]
 """Of an entry: index, time, type, session, number in it, how many fields it has."""
 
+Parted = Tuple[bytes, Optional[List[bytes]], Set[bytes]]
+"""A line, its disclosures and their digests; None where the line has to be looked at by itself."""
+
+Opened = Tuple[str, Any, bool]
+"""Of a disclosure: name, value, and whether that stands for a blob."""
+
 Look = Callable[[Header, "dict[str, Any]", bool, "list[bytes]"], None]
 """Is shown each entry: its header, the wanted fields, whether one of them names a blob, and all disclosures as they are."""
 
@@ -365,6 +373,7 @@ class Walk:
         self._files, self._size, self._look = files, size, look
         self._wanted = {kind.encode(): (names, _beginnings(names)) for kind, names in wanted.items()}
         self.span = Span()
+        self.plain: dict[bytes, Opened] = {}
 
     def bundle(self, number: int) -> bool:
         """Check bundle *number*, which follows the last one; False when so much is missing that going on is no use."""
@@ -394,7 +403,8 @@ class Walk:
         place = tile_name("entries", number, width)
         data = self._files.read(place, TILE * 65537)
         beside = tile_name("disclosures", number, width)
-        lines = self._files.read(beside, MAX_LINES).split(b"\n")
+        content = self._files.read(beside, MAX_LINES)
+        lines = content.split(b"\n")
         if len(lines) != width + 1 or lines[-1]:
             raise Damaged("It has not one line for each of %d entries." % width, beside)
         at, end, leaves = 0, len(data), []
@@ -411,9 +421,11 @@ class Walk:
         if width == TILE:
             self.span.rows.append(subtree(hashes))
         index = number * TILE
-        for leaf, line in zip(leaves, lines):
+        parted = _parted(content, lines)
+        self.plain = _plainly([part for _, parts, _ in parted for part in parts or ()])
+        for leaf, (line, parts, digests) in zip(leaves, parted):
             try:
-                self._entry(index, leaf, line)
+                self._entry(index, leaf, line, parts, digests)
             except (
                 ValueError,
                 TypeError,
@@ -426,7 +438,9 @@ class Walk:
                 self.span.problem("entry %d" % index, _said(error))
             index += 1
 
-    def _entry(self, index: int, leaf: bytes, line: bytes) -> None:
+    def _entry(
+        self, index: int, leaf: bytes, line: bytes, parts: list[bytes] | None, found: set[bytes]
+    ) -> None:
         span = self.span
         at = leaf.find(b'],"_sd_alg"', 8)
         header = _HEADER.match(leaf, at) if at >= 0 else None
@@ -469,52 +483,83 @@ class Walk:
                 if number != known[1] + 1:
                     span.problem("entry %d" % index, _misnumbered(session, known[1] + 1, number))
                 span.sessions[session] = (known[0], number, known[2], name)
-        parts = self._disclosed(line, committed)
+        if parts is None:
+            parts, found = _parted_alone(line)
+        self._disclosed(len(parts), found, committed)
         wanted = self._wanted.get(kind)
-        fields, apart = opened_fields(parts, *wanted) if wanted else ({}, False)
+        fields, apart = opened_fields(parts, *wanted, self.plain) if wanted else ({}, False)
         if kind == b"session.closed" and fields.get("count", number) != number:
             span.problem("entry %d" % index, "It closes its session with a wrong count.")
         self._look((index, time, kind.decode(), name, number, len(committed)), fields, apart, parts)
 
-    def _disclosed(self, line: bytes, committed: set[bytes]) -> list[bytes]:
-        """The disclosures of a line: each is one that the leaf commits to, and none is there twice. Raises `ValueError`."""
-        if line == b"[]":
-            self.span.withheld += len(committed)
-            return []
-        parts = line[2:-2].split(b'","')
-        count = len(parts)
-        if count > len(committed) or line.translate(None, _LETTERS) != b"[" + _QUOTES[count] + b"]":
-            raise ValueError("Its disclosures are not those of its leaf.")
-        # a zero byte behind each digest makes each 44 characters, so that one call encodes all of them
-        joined = binascii.b2a_base64(b"\0".join([_sha256(part).digest() for part in parts]) + b"\0")
-        text = joined.translate(_TO_URL)
-        found = {text[at : at + 43] for at in range(0, 44 * count, 44)}
+    def _disclosed(self, count: int, found: set[bytes], committed: set[bytes]) -> None:
+        """Each of *count* disclosures is one that the leaf commits to, and none is there twice. Raises `ValueError`."""
         if len(found) != count or not found <= committed:
             raise ValueError("It has a disclosure that its leaf does not commit to, or has one twice.")
-        # each begins with ["<22 letters>"," which is 27 bytes and 36 characters
-        heads = binascii.a2b_base64(b"".join([part[:36] for part in parts]).translate(_FROM_URL) + b"==")
-        if (
-            heads.translate(None, _LETTERS) != b'["","' * count
-            or heads[24::27] + heads[26::27] != b'"' * 2 * count
-        ):
-            raise ValueError("It has a disclosure whose salt is not 128 bits in 22 letters.")
         self.span.disclosures += count
         self.span.withheld += len(committed) - count
-        return parts
+
+
+def _parted(content: bytes, lines: list[bytes]) -> list[Parted]:
+    """The *lines* of a bundle, which are *content*, taken apart: all at once where each is in its one form."""
+    parts = [[] if line == b"[]" else line[2:-2].split(b'","') for line in lines[:-1]]
+    try:
+        form = b"]\n".join([b"[" + _QUOTES[len(each)] for each in parts]) + b"]\n"
+        if content.translate(None, _LETTERS) != form:
+            raise ValueError("another form")
+        digests = _digests([part for each in parts for part in each])
+    except (ValueError, IndexError):
+        return [(line, None, set()) for line in lines[:-1]]
+    made: list[Parted] = []
+    at = 0
+    for line, each in zip(lines, parts):
+        end = at + len(each)
+        made.append((line, each, set(digests[at:end])))
+        at = end
+    return made
+
+
+def _parted_alone(line: bytes) -> tuple[list[bytes], set[bytes]]:
+    """The disclosures of a line, and their digests. Raises `ValueError`."""
+    if line == b"[]":
+        return [], set()
+    parts = line[2:-2].split(b'","')
+    if len(parts) >= len(_QUOTES) or line.translate(None, _LETTERS) != b"[" + _QUOTES[len(parts)] + b"]":
+        raise ValueError("Its disclosures are not those of its leaf.")
+    return parts, set(_digests(parts))
+
+
+def _digests(parts: list[bytes]) -> list[bytes]:
+    """The digest of each disclosure, as leaves have it. Raises `ValueError` where one has no salt in its one form."""
+    # a zero byte behind each digest makes each 44 characters, so that one call encodes all of them
+    joined = binascii.b2a_base64(b"\0".join([_sha256(part).digest() for part in parts]) + b"\0")
+    text = joined.translate(_TO_URL)
+    # each begins with ["<22 letters>"," which is 27 bytes and 36 characters
+    heads = binascii.a2b_base64(b"".join([part[:36] for part in parts]).translate(_FROM_URL) + b"==")
+    if heads.translate(None, _LETTERS) != b'["","' * len(parts) or heads[24::27] + heads[
+        26::27
+    ] != b'"' * 2 * len(parts):
+        raise ValueError("It has a disclosure whose salt is not 128 bits in 22 letters.")
+    return [text[at : at + 43] for at in range(0, 44 * len(parts), 44)]
 
 
 def opened_fields(
-    parts: list[bytes], names: frozenset[str] | None = None, beginnings: frozenset[bytes] = frozenset()
+    parts: list[bytes],
+    names: frozenset[str] | None = None,
+    beginnings: frozenset[bytes] = frozenset(),
+    plain: Mapping[bytes, Opened] = MappingProxyType({}),
 ) -> tuple[dict[str, Any], bool]:
     """The disclosed fields with these names (all of them without *names*), and whether one of them names a blob. Raises `ValueError`.
 
+    *plain* are some that `_plainly` opened.
     What follows the salt begins at character 36, so that a name with its value has the same letters each time: seen before, it is known.
     """
     fields: dict[str, Any] = {}
     apart = False
     for part in parts:
         if names is None or part[36:40] in beginnings:
-            name, value, is_apart = _seen.get(part[36:]) or _opened(part)
+            after = part[36:]
+            name, value, is_apart = plain.get(after) or _seen.get(after) or _opened(part)
             if name in fields:
                 raise ValueError("It discloses %s twice." % ascii(name[:80]))
             if names is None or name in names:
@@ -523,12 +568,41 @@ def opened_fields(
     return fields, apart
 
 
-_seen: dict[bytes, tuple[str, Any, bool]] = {}
+_seen: dict[bytes, Opened] = {}
 _room = [0]
 SEEN_BYTES = 1 << 24
+LONGEST_PLAIN = 400
+_ZEROS = (b"AAAA", b"", b"AA", b"AAAAA")
 
 
-def _opened(part: bytes) -> tuple[str, Any, bool]:
+def _plainly(parts: list[bytes]) -> dict[bytes, Opened]:
+    """Those of *parts* that are fields with another value each time, written plainly, by what follows their salt: decoded in one call.
+
+    Between two of them stand zero bytes, which none of them has, and each begins with a letter: so as many pieces as there are parts
+    are just those, and one that is cut in two, or lost a character, makes another number of pieces or of bytes. Then none is given,
+    and `opened_fields` opens them one by one, as it does with what is not plain.
+    """
+    found = {
+        part[36:]: None
+        for part in parts
+        if part[36:40] in _OWN and len(part) & 3 != 1 and len(part) < LONGEST_PLAIN
+    }
+    text = b"".join([after + _ZEROS[len(after) & 3] for after in found])
+    try:
+        data = binascii.a2b_base64(text.translate(_FROM_URL))
+    except ValueError:
+        return {}
+    pieces = _PIECES.findall(data)
+    if len(pieces) != len(found) or 4 * len(data) != 3 * len(text):
+        return {}
+    return {
+        after: (name.decode(), int(number) if number else value.decode(), False)
+        for after, (name, value, number) in zip(found, pieces)
+        if name
+    }
+
+
+def _opened(part: bytes) -> Opened:
     if len(part) > LONGEST_DISCLOSURE:
         raise ValueError("A disclosure has %d characters; a field as large lies apart." % len(part))
     plain = _PLAIN.match(binascii.a2b_base64(part[36:].translate(_FROM_URL) + _PADDING[len(part) & 3]))
@@ -554,6 +628,9 @@ _PADDING = (b"", b"===", b"==", b"=")
 def _beginnings(names: frozenset[str]) -> frozenset[bytes]:
     """What stands at character 36 of a disclosure: its salt takes 27 bytes with quotes, so a name's first bytes are always there."""
     return frozenset(binascii.b2a_base64((name + '",')[:3].encode())[:4].translate(_TO_URL) for name in names)
+
+
+_OWN = _beginnings(frozenset(_NAMES))
 
 
 def _said(error: Exception) -> str:
