@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 from policy_building import BASE
 
+from keyturn.cli import keyturn as root
 from keyturn.cli.dry_run import MAX_LINE, DryRun
-from keyturn.cli.policy import policy, visible
+from keyturn.cli.policy import visible
 from keyturn.policy import STARTER, load
 
 RUNNER = CliRunner()
@@ -34,7 +35,7 @@ def _no_home(monkeypatch, tmp_path):
 
 def decide(kind: str, *lines: object, options: tuple[str, ...] = ()) -> list[dict]:
     text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
-    result = RUNNER.invoke(policy, ["decide", "--kind", kind, *options, "--jsonl", "-"], input=text)
+    result = RUNNER.invoke(root, ["policy", "decide", "--kind", kind, *options, "--jsonl", "-"], input=text)
     assert result.exit_code == 0, result.output
     return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -166,16 +167,16 @@ def test_observe_mode_says_what_would_have_been(tmp_path):
 
 def test_policy_test_ends_with_0_when_green_and_3_when_red(tmp_path):
     folder = tried(tmp_path, tests='[[must_run]]\ncommand = "ls"\nrule = "look"\n')
-    green = RUNNER.invoke(policy, ["test", str(folder)])
+    green = RUNNER.invoke(root, ["policy", "test", str(folder)])
     assert (green.exit_code, green.output.splitlines()[-1].split(" (")[0]) == (0, "1 of 1 cases are right")
     tried(tmp_path, tests='[[must_refuse]]\ncommand = "ls"\n')
-    red = RUNNER.invoke(policy, ["test", str(folder), "--json"])
+    red = RUNNER.invoke(root, ["policy", "test", str(folder), "--json"])
     told = json.loads(red.output)
     assert red.exit_code == 3
     assert (told["green"], told["failures"]) == (False, 1)
     assert told["cases"][0]["words"].startswith("must be refused, was run by look")
     wrong_rule = tried(tmp_path, tests='[[must_run]]\ncommand = "ls"\nrule = "push"\n')
-    assert RUNNER.invoke(policy, ["test", str(wrong_rule)]).exit_code == 3
+    assert RUNNER.invoke(root, ["policy", "test", str(wrong_rule)]).exit_code == 3
 
 
 @pytest.mark.parametrize(
@@ -191,18 +192,18 @@ def test_policy_test_ends_with_0_when_green_and_3_when_red(tmp_path):
     ],
 )
 def test_a_case_that_can_t_be_read_is_no_green_case(tmp_path, tests, message):
-    result = RUNNER.invoke(policy, ["test", str(tried(tmp_path, tests=tests))])
+    result = RUNNER.invoke(root, ["policy", "test", str(tried(tmp_path, tests=tests))])
     assert result.exit_code == 2
     assert message in result.stderr
 
 
 def test_a_control_that_names_no_test_is_shown_with_carets(tmp_path):
     folder = tried(tmp_path, tests='[[must_run]]\ncommand = "ls"\n')
-    assert RUNNER.invoke(policy, ["test", str(folder)]).exit_code == 0  # negative control
+    assert RUNNER.invoke(root, ["policy", "test", str(folder)]).exit_code == 0  # negative control
     write(folder, {"controls/ours.toml": CONTROLS.replace("nobody", "two_people").encode()})
-    assert RUNNER.invoke(policy, ["test", str(folder)]).exit_code == 0
+    assert RUNNER.invoke(root, ["policy", "test", str(folder)]).exit_code == 0
     write(folder, {"controls/ours.toml": CONTROLS.encode()})
-    result = RUNNER.invoke(policy, ["test", str(folder)])
+    result = RUNNER.invoke(root, ["policy", "test", str(folder)])
     assert result.exit_code == 2
     assert "controls/ours.toml:9:11: there is no test 'nobody'" in result.stderr
     assert "^^^^^^" in result.stderr
@@ -211,7 +212,7 @@ def test_a_control_that_names_no_test_is_shown_with_carets(tmp_path):
 
 def test_mistakes_are_shown_with_carets(tmp_path):
     folder = tried(tmp_path, BASE.replace("reads:workspace", "raeds:workspace"))
-    result = RUNNER.invoke(policy, ["test", str(folder)])
+    result = RUNNER.invoke(root, ["policy", "test", str(folder)])
     assert result.exit_code == 2
     assert "rules/a.cedar:4:9" in result.stderr
     assert "^^^^" in result.stderr
@@ -219,23 +220,25 @@ def test_mistakes_are_shown_with_carets(tmp_path):
 
 
 def test_explain_names_the_rule_the_bytes_and_the_nearest_rule_that_allows():
-    result = RUNNER.invoke(policy, ["explain", "ls && git push origin main", "--cwd", "/home/dev/project"])
+    result = RUNNER.invoke(
+        root, ["policy", "explain", "ls && git push origin main", "--cwd", "/home/dev/project"]
+    )
     assert result.exit_code == 0
     assert "rules/40-hold.cedar:" in result.output
     assert "matches step 2: git push origin main" in result.output
     assert "Nearest rule that allows" in result.output
-    told = json.loads(RUNNER.invoke(policy, ["explain", "git push origin main", "--json"]).output)
+    told = json.loads(RUNNER.invoke(root, ["policy", "explain", "git push origin main", "--json"]).output)
     assert told["decision"]["verdict"] == "hold"
     assert told["rules"][0]["matched"] == "git push origin main"
 
 
 def test_explain_reads_other_kinds():
-    file = RUNNER.invoke(policy, ["explain", "--kind", "file", "--operation", "write", "/etc/hosts"])
-    tool = RUNNER.invoke(policy, ["explain", "--kind", "mcp", '{"server": "github", "tool": "x"}'])
-    page = RUNNER.invoke(policy, ["explain", "--kind", "http", "https://example.org"])
+    file = RUNNER.invoke(root, ["policy", "explain", "--kind", "file", "--operation", "write", "/etc/hosts"])
+    tool = RUNNER.invoke(root, ["policy", "explain", "--kind", "mcp", '{"server": "github", "tool": "x"}'])
+    page = RUNNER.invoke(root, ["policy", "explain", "--kind", "http", "https://example.org"])
     assert all("It would be held" in result.output for result in (file, tool, page))
     for wrong in (["--kind", "mcp", "{"], ["--kind", "sql", "select 1"]):
-        assert RUNNER.invoke(policy, ["explain", *wrong]).exit_code == 2
+        assert RUNNER.invoke(root, ["policy", "explain", *wrong]).exit_code == 2
 
 
 def test_characters_that_steer_a_terminal_are_shown_by_number():
@@ -245,4 +248,4 @@ def test_characters_that_steer_a_terminal_are_shown_by_number():
 
 def test_the_home_s_working_copy_is_the_default(tmp_path):
     write(tmp_path / "home" / "policy", {"policy.toml": b'name = "mine"', "rules/a.cedar": BASE.encode()})
-    assert "mine" in RUNNER.invoke(policy, ["test"]).output
+    assert "mine" in RUNNER.invoke(root, ["policy", "test"]).output

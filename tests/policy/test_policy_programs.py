@@ -11,7 +11,7 @@ from policy_building import BASE, FACTS, SETTINGS, policy
 
 from keyturn import readers
 from keyturn.actions import Reading, Shell
-from keyturn.cli.policy import policy as policy_command
+from keyturn.cli import keyturn as root
 from keyturn.policy import Policy, PolicyInvalid, run_tests, tighten
 from keyturn.resources import Surroundings
 
@@ -123,10 +123,10 @@ def test_a_dry_run_uses_the_folder_s_descriptions(tmp_path: Path) -> None:
     (tmp_path / "policy.toml").write_bytes(SETTINGS)
     (tmp_path / "rules" / "main.cedar").write_text(BASE)
     line = '{"content": "deployer status plan.txt", "cwd": "/data/app", "workspace": "/data/app"}\n'
-    command = ["decide", "--kind", "shell", "--policy", str(tmp_path), "--jsonl", "-"]
+    command = ["policy", "decide", "--kind", "shell", "--policy", str(tmp_path), "--jsonl", "-"]
     answers = []
     for text in (b"", DEPLOYER):
         (tmp_path / "programs" / "ours.toml").write_bytes(text)
-        told = CliRunner().invoke(policy_command, command, input=line)
+        told = CliRunner().invoke(root, command, input=line)
         answers.append(json.loads(told.stdout)["decision"])
     assert answers == ["hold", "run"]

@@ -102,6 +102,24 @@ def adopt_orphans() -> None:
     _must(_prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
+_SET_ATTRIBUTES = {"x86_64": 314, "aarch64": 274}
+_ATTRIBUTES = struct.Struct(
+    "<IIQiIQQQII"
+)  # size, policy, flags, nice, priority, runtime, deadline, period, two clamps
+_KEEP_POLICY, _SHORTEST_SLICE = 8, 100_000
+
+
+def short_slices() -> None:
+    """The calling thread asks for a processor in the shortest slices, so that it is let in sooner when it wakes.
+
+    sched_setattr(2): `sched_runtime` of an ordinary thread, in nanoseconds (Linux 6.12; older ones take no notice). It gets no more
+    of the processor than others, and one that may not ask goes on as before.
+    """
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    asked = _ATTRIBUTES.pack(_ATTRIBUTES.size, 0, _KEEP_POLICY, nice, 0, _SHORTEST_SLICE, 0, 0, 0, 0)
+    _syscall(_SET_ATTRIBUTES[platform.machine()], 0, ctypes.create_string_buffer(asked, len(asked)), 0)
+
+
 def _must(result: int) -> int:
     if result < 0:
         code = ctypes.get_errno()
@@ -273,5 +291,5 @@ def _forked(attempt: object) -> bool:
 __all__ = [
     "EVENT_EXEC", "LANDLOCK_CREATE", "LANDLOCK_RESTRICT", "PIVOT_ROOT", "WALL", "Listener", "adopt_orphans", "borrow_fd",
     "call", "detach", "dumpable", "go_on", "install", "landlock_abi", "no_new_privileges", "open_in_root", "put_filter",
-    "seize", "send_fd", "stack_pointer", "support",
+    "seize", "send_fd", "short_slices", "stack_pointer", "support",
 ]  # fmt: skip

@@ -203,6 +203,7 @@ class Supervisor:
     # --- serving ------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        kernel.short_slices()
         while not self._stopped:
             for fd, events in self._poll.poll():
                 if fd == self._wake:
