@@ -332,6 +332,7 @@ def _tampered(house: House, statement: str, *values: Any) -> None:
         "delete from entry where idx = 40",
         "delete from entry where idx = (select max(idx) from entry)",
         "update entry set leaf = cast('x' as blob) where idx = 40",
+        """update entry set leaf = cast(replace(leaf, '"v":1', '"v":2') as blob) where idx = 40""",
         "update entry set (leaf, disclosures) = (select leaf, disclosures from entry where idx = 41) where idx = 40",
         "update checkpoint set note = replace(note, 'world', 'worle')",
     ],
