@@ -94,6 +94,15 @@ def test_one_that_is_cut_in_two_leaves_all_to_be_opened_alone() -> None:
     assert walk._plainly([sound, sound[:36] + b'"' + sound[36:]]).keys() <= {sound[36:]}
 
 
+@pytest.mark.parametrize("value", ["", "x", "xy"])
+@pytest.mark.parametrize("more", ["\0", "\0\0", "\0\0\0"])
+def test_a_zero_byte_behind_one_is_its_own_and_no_room_between_two(value: str, more: str) -> None:
+    sound, bent = (written(f'["{SALT}","id","{value}"]{end}') for end in ("", more))
+    assert sound[36:] in walk._plainly([sound, bent])
+    assert bent[36:] not in walk._plainly([sound, bent])
+    assert alone(bent) is None
+
+
 @pytest.mark.parametrize("version", ["0", "2", "11"])
 def test_an_entry_of_another_format_version_is_refused_in_words(tmp_path: Path, version: str) -> None:
     world = small_world(4)

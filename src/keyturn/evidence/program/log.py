@@ -50,7 +50,7 @@ _NAMES = ("action", "call", "digest", "id", "number", "permit", "ran", "request"
 _ONE = rb'(%s)",(?:"([ !#-\[\]-~]*)"|(0|[1-9][0-9]{0,14}))\]' % "|".join(_NAMES).encode()
 _PLAIN = re.compile(_ONE + rb"\Z")
 """What follows the salt of a field that has another value each time, where that is written plainly: it is no use to remember it."""
-_PIECES = re.compile(rb"(?:" + _ONE + rb"(?=\0)|[^\0]+)\0+")
+_PIECES = re.compile(rb"(?:" + _ONE + rb"(?=\0)|[^\0]+)(\0+)")
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,15})\Z")
 
 
@@ -573,6 +573,8 @@ _room = [0]
 SEEN_BYTES = 1 << 24
 LONGEST_PLAIN = 400
 _ZEROS = (b"AAAA", b"", b"AA", b"AAAAA")
+_MANY = (3, 0, 2, 4)
+"""Letters behind what follows a salt, by its length, and the zero bytes that they make: one more is the disclosure's own."""
 
 
 def _plainly(parts: list[bytes]) -> dict[bytes, Opened]:
@@ -597,8 +599,8 @@ def _plainly(parts: list[bytes]) -> dict[bytes, Opened]:
         return {}
     return {
         after: (name.decode(), int(number) if number else value.decode(), False)
-        for after, (name, value, number) in zip(found, pieces)
-        if name
+        for after, (name, value, number, zeros) in zip(found, pieces)
+        if name and len(zeros) == _MANY[len(after) & 3]
     }
 
 
