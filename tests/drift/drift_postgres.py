@@ -7,10 +7,11 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
+
+from appearing import Appearing
 
 MISSING = "PostgreSQL with pgaudit is not installed: run `make pgaudit`"
 
@@ -69,10 +70,11 @@ class Audited:
             contextlib.suppress(psycopg.errors.UndefinedColumn),
         ):
             connection.execute(f'select "{mark}"')
-        until = time.monotonic() + 120
-        while any(mark.encode() not in log.read_bytes() for log in self.logs):
-            assert time.monotonic() < until, "the log never came"
-            time.sleep(0.05)
+        written = Appearing(self.csv.parent)
+        try:
+            written.until(lambda: all(mark.encode() in log.read_bytes() for log in self.logs))
+        finally:
+            written.close()
 
     def emptied(self) -> None:
         """The logs without anything of before, also of what their collector had not written yet."""

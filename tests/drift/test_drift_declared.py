@@ -66,7 +66,7 @@ def test_hosts_are_bounded_by_hosts_and_files_by_files() -> None:
 @pytest.mark.parametrize(
     "effect",
     [
-        Effect("writes", "/work/src/app.py", "workspace"),
+        Effect("writes", "/home/dev/shop/src/app.py", "workspace"),
         Effect("reads", "/usr/share/dict/words", "system"),
         Effect("executes", "/usr/bin/sort", "system", ("secret",)),
         Effect("writes", "/tmp/x", "temporary"),
@@ -82,7 +82,7 @@ def test_what_is_the_agents_own_business_is_not_looked_at(effect: Effect) -> Non
 def test_changes_elsewhere_and_labelled_files_of_the_work_folder_are() -> None:
     for effect in (
         Effect("writes", "/etc/passwd", "system"),
-        Effect("reads", "/work/.env", "workspace", ("secret",)),
+        Effect("reads", "/home/dev/shop/.env", "workspace", ("secret",)),
     ):
         assert watched([effect])
         assert over("Change src/app.py", effect) == [effect.what]

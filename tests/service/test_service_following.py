@@ -84,22 +84,29 @@ def test_what_people_closed_is_not_opened_again_by_reading_the_same_entries_agai
             return [Drift("order.broken", ("o",), "An order was broken.")]
 
     async def story(service: Keyturn) -> None:
-        async def found() -> list[str]:
-            following = Following(service.core, (One,))
+        async def found(following: Following | None = None) -> list[str]:
+            following = following or Following(service.core, (One,))
             following._next = 0
             await following.catch_up()
             assert following.failed == 0
             rows = service.core.ledger.rows("finding", newest_first=False)
             return [row["state"] for row in rows if row["kind"] == "order.broken"]
 
+        async def close() -> None:
+            rows = service.core.ledger.rows("finding")
+            [row] = [one for one in rows if one["kind"] == "order.broken" and one["state"] == "open"]
+            move = Move("close", "riley", "the order was wrong")
+            await finding_moves.move(service.core, row["id"], person(service, "riley"), move)
+
+        slow = Following(service.core, (One,))
         await world.session(service)
         assert await found() == ["open"]
-        (row,) = [one for one in service.core.ledger.rows("finding") if one["kind"] == "order.broken"]
-        await finding_moves.move(
-            service.core, row["id"], person(service, "riley"), Move("close", "riley", "the order was wrong")
-        )
+        await close()
         assert await found() == ["closed"]  # as after a restart
         await world.session(service)
         assert await found() == ["closed", "open"]  # the negative control: what is new is a finding
+        await close()
+        assert await found() == ["closed", "closed"]
+        assert await found(slow) == ["closed", "closed", "open"]  # nobody had read that when it was closed
 
     world.play(story)

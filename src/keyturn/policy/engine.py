@@ -242,9 +242,8 @@ def parse(files: Mapping[str, bytes]) -> Policy:
     rules, wrong = parse_rules(files, "rules/", requirements, labels)
     problems += wrong
     clauses: tuple[Clause, ...] = ()
-    if (
-        CLAUSES_FILE in files and not problems
-    ):  # of a policy that can't be read, it can't be said what is in it
+    # Of a policy that can't be read, it can't be said what is in it.
+    if CLAUSES_FILE in files and not problems:
         clauses, wrong = read_clauses(files[CLAUSES_FILE], rules, drift, requirements)
         problems += wrong
     programs, wrong = read_programs(files)

@@ -64,6 +64,7 @@ class Following:
         self.followers = [make(core) for make in makers]
         self.failed = 0
         self._next = 0
+        self._old = core.ledger.size
         self._busy = False
         self._moved = asyncio.Event()
         self._readers: dict[str, list[Follower]] = {}
@@ -109,15 +110,17 @@ class Following:
             return
         self._busy = True
         self._next = entry.index + 1
+        # Only what may have been read by the server before: what lands while somebody closes a finding was not there for them.
+        seen = entry.index if entry.index < self._old else None
         readers = self._readers.get(entry.type)
         for follower in self._readers_of(entry.type) if readers is None else readers:
             if follower.apart:
-                await self._record(follower, partial(follower.landed, entry), entry.index)
+                await self._record(follower, partial(follower.landed, entry), seen)
                 continue
             try:  # as `_record` does, without a coroutine for each of those that nearly always say nothing
                 found = follower.landed(entry)
                 for noted in found:
-                    await self._kept(follower, noted, entry.index)
+                    await self._kept(follower, noted, seen)
             except Exception:
                 self._failed(follower)
         self._busy = False

@@ -109,9 +109,8 @@ class PackBuilder:
             found = self._stages[pack] = Building("failed", 0, why)
         elif found.stage in ("none", "failed"):
             found = self._stages[pack] = Building("waiting")
-            with contextlib.suppress(
-                OSError
-            ):  # whether there is room for the file itself is seen when it is made
+            # Whether there is room for the file itself is seen when it is made.
+            with contextlib.suppress(OSError):
                 self._home.packs.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._wanted(pack).touch(mode=0o600)
             task = asyncio.create_task(self._build(pack))
