@@ -44,7 +44,10 @@ def real(tmp_path: Path) -> Iterator[Real]:
 
 @pytest.fixture
 def phone(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=3)
+    # Colours on their way from one to the other are not looked at.
+    made = browser.new_context(
+        viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=3, reduced_motion="reduce"
+    )
     yield made
     made.close()
 
