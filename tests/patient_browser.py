@@ -16,11 +16,11 @@ expect.set_options(timeout=MILLISECONDS)
 
 
 def patient(browser: Browser) -> Browser:
-    """*browser*, whose contexts wait for `PATIENCE`."""
+    """*browser*, whose contexts wait for `PATIENCE` and show nothing on its way: a colour is looked at when it stands still."""
     new = browser.new_context
 
     def opened(**options: Any) -> BrowserContext:
-        context = new(**options)
+        context = new(**{"reduced_motion": "reduce", **options})
         context.set_default_timeout(MILLISECONDS)
         return context
 

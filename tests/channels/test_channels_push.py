@@ -263,6 +263,7 @@ def test_a_browser_is_added_on_the_page_and_shows_what_is_pushed(
                     executable_path=chromium,
                     args=["--no-sandbox", "--disable-gpu"],
                     viewport={"width": 390, "height": 844},
+                    reduced_motion="reduce",
                     timeout=MILLISECONDS,
                 )
                 profile.set_default_timeout(MILLISECONDS)
@@ -325,7 +326,7 @@ def test_a_browser_is_added_on_the_page_and_shows_what_is_pushed(
                 assert violations == []
 
                 for scheme, width in (("light", 390), ("dark", 1280)):
-                    await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
                     await page.set_viewport_size({"width": width, "height": 844})
                     await page.evaluate(AXE)
                     found_wrong = await page.evaluate(

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -74,7 +75,16 @@ def scratch() -> Iterator[Path]:
                 os.environ.clear()
                 os.environ.update(before)
                 if not keep:
-                    shutil.rmtree(folder, ignore_errors=True)
+                    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """The folder goes, also while something that just ended still has a last file to write."""
+    until = time.monotonic() + END_SECONDS
+    while folder.exists() and time.monotonic() < until:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            time.sleep(0.05)
 
 
 def _folder() -> Path:
@@ -133,12 +143,15 @@ def child(command: Sequence[str], *, cwd: Path, stderr: IO[bytes] | None = None)
 
 
 def _end(process: Child) -> None:
+    """The leader is asked, and waited for; what it left behind in its session is not asked."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(END_SECONDS)
             break
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
     if process.stdout is not None:
         process.stdout.close()
 

@@ -55,6 +55,9 @@ class Follower:
         """What is there at *now* (milliseconds since 1970) without a new entry: something is overdue, or too quiet."""
         return ()
 
+    def close(self) -> None:
+        """The server stops: nothing that the follower started goes on."""
+
 
 class Following:
     """Runs the followers over the ledger's entries, for as long as the server lives."""
@@ -83,6 +86,8 @@ class Following:
                     return
         finally:
             ticking.cancel()
+            for follower in self.followers:
+                follower.close()
 
     async def settled(self) -> None:
         """Until every entry that is in the log now was read, and what it showed is recorded."""

@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from keyturn.errors import KeyturnError
 from keyturn.home import Home
+from keyturn.service import apart
 
 log = logging.getLogger("keyturn.evidence")
 
@@ -35,7 +36,6 @@ LONGEST = 2_000
 """Characters of what a process that failed says."""
 WANTED = ".wanted"
 ENDED = "The server ended before its file was made. Have it made again."
-PROGRAM = "keyturn.cli.evidence.building"
 """`keyturn evidence pack` that ends with the server."""
 
 Stage = Literal["none", "waiting", "building", "ready", "failed"]
@@ -141,7 +141,7 @@ class PackBuilder:
         """Empty when it was built, else why not."""
         self._home.packs.mkdir(mode=0o700, parents=True, exist_ok=True)
         out = self._home.packs / f"{pack}.zip"
-        program = [sys.executable, "-m", PROGRAM, "evidence", "pack", "--again", pack, "--json"]
+        program = [sys.executable, "-m", apart.PROGRAM, "evidence", "pack", "--again", pack, "--json"]
         ends, alive = os.pipe()  # `alive` is closed when this server ends: then the other process ends, too
         try:
             child = await asyncio.create_subprocess_exec(

@@ -6,8 +6,6 @@ It reads the whole past, so a process of its own does it, with little weight; th
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from typing import IO
@@ -16,6 +14,7 @@ import msgspec
 
 from keyturn.drift.finding import Drift
 from keyturn.drift.practice import Practice
+from keyturn.service import apart
 from keyturn.service.core import Core
 from keyturn.service.following import Follower, Noted
 
@@ -36,7 +35,7 @@ class Practising(Follower):
         super().__init__(core)
         self._home = core.recordings.parent if core.recordings is not None else None
         self._due = core.now() + FIRST
-        self._running: subprocess.Popen[bytes] | None = None
+        self._running: apart.Apart | None = None
         self._out: IO[bytes] | None = None
 
     def tick(self, now: int) -> Sequence[Noted]:
@@ -47,20 +46,25 @@ class Practising(Follower):
             return ()
         self._due, self.core.practice_wanted = now + DAY, False
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 — it lives until the answer is read
-        command = [sys.executable, "-m", "keyturn", "policy", "practice", "--json", "--home", str(self._home)]
-        self._running = subprocess.Popen(
-            ["nice", "-n", "15", *command],
-            stdin=subprocess.DEVNULL,
-            stdout=self._out,
-            stderr=subprocess.DEVNULL,
+        self._running = apart.start(
+            ["policy", "practice", "--json", "--home", str(self._home)], out=self._out
         )
         return ()
+
+    def close(self) -> None:
+        """Nobody waits for the answer any more."""
+        if self._running is not None:
+            apart.close(self._running)
+        if self._out is not None:
+            self._out.close()
+        self._running = self._out = None
 
     def _answer(self) -> Sequence[Drift]:
         ended, out = self._running, self._out
         self._running = self._out = None
         assert ended is not None
         assert out is not None
+        apart.close(ended)
         with out:
             out.seek(0)
             data = out.read()

@@ -11,12 +11,11 @@ Rules kept here:
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from keyturn.ledger import Ledger
+from keyturn.service import apart
 from keyturn.service.core import Core
 from keyturn.service.following import Follower, Noted
 
@@ -70,7 +69,7 @@ class Sealing(Follower):
         super().__init__(core)
         self._home = core.recordings.parent if core.recordings is not None else None
         self._due = core.now() + FIRST
-        self.running: subprocess.Popen[bytes] | None = None
+        self.running: apart.Apart | None = None
 
     def tick(self, now: int) -> Sequence[Noted]:
         """Something can be sealed, or the process has ended."""
@@ -78,7 +77,8 @@ class Sealing(Follower):
             code = self.running.poll()
             if code:
                 log.warning("segments could not be sealed (exit %d); tried again later", code)
-            self.running = None if code is not None else self.running
+            if code is not None:
+                self.close()
             return ()
         if (
             self._home is None
@@ -87,14 +87,14 @@ class Sealing(Follower):
         ):
             return ()
         self._due = now + AGAIN
-        command = [sys.executable, "-m", "keyturn", "drift", "segments", "--json", "--home", str(self._home)]
-        self.running = subprocess.Popen(
-            ["nice", "-n", "15", *command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        self.running = apart.start(["drift", "segments", "--json", "--home", str(self._home)])
         return ()
+
+    def close(self) -> None:
+        """What is half sealed is sealed again by the next server."""
+        if self.running is not None:
+            apart.close(self.running)
+            self.running = None
 
 
 __all__ = ["MOST", "Sealing", "due", "overdue", "sealed"]

@@ -1,7 +1,7 @@
-"""`python -m keyturn.cli.evidence.building`: `keyturn evidence pack` as a server runs it. It ends when the server does, however that ends.
+"""`python -m keyturn.cli.apart COMMAND`: a command of `keyturn` as a server runs it. It ends when the server does, however that ends.
 
-Standard input is a pipe whose other end the server alone holds, and writes nothing to: its end is the server's. Nobody would wait for a
-pack that goes on being built after that, and the server that comes next would build it a second time beside it.
+Standard input is a pipe whose other end the server alone holds, and writes nothing to: its end is the server's. Nobody would wait for
+what goes on after that, and the server that comes next would begin it a second time beside it.
 """
 
 from __future__ import annotations
