@@ -20,11 +20,15 @@ from keyturn.drift import windows
 from keyturn.drift.baseline import Baseline, Measured, baseline
 from keyturn.drift.features import Session, doing, session
 from keyturn.drift.stream import AgentStream, Promise, Step, Surprisal
+from keyturn.drift.stream.conformal import DAY_MS
+from keyturn.drift.stream.hours import HOUR_MS
 from keyturn.ledger import values
 
 PINNED = 400
 WATCHED = 3_000
 MANY = 10_000
+A_DAY = 20
+"""Sessions, between eight and eighteen o'clock: twenty days are pinned, so there is a model of hours."""
 LABELS = ("secret",)
 WINDOW = 3_600_000
 """One limit that counts every action, for an hour. Each further one costs as much again."""
@@ -68,9 +72,15 @@ def _reading(number: int) -> dict[str, Any]:
     return {"kind": "shell", "complete": True, "steps": steps}
 
 
+def _ended(number: int) -> int:
+    """When the session of that *number* ended, in milliseconds."""
+    day, place = divmod(number, A_DAY)
+    return day * DAY_MS + 8 * HOUR_MS + place * (10 * HOUR_MS // A_DAY)
+
+
 def _pinned(traces: list[list[int]], readings: list[bytes]) -> Baseline:
     made = [session([doing(_decode(readings[one]), LABELS) for one in trace]) for trace in traces[:PINNED]]
-    return baseline("bench", "", "", [Measured(0, one) for one in made])
+    return baseline("bench", "", "", [Measured(_ended(number), one) for number, one in enumerate(made)])
 
 
 def _floor(traces: list[list[int]], readings: list[bytes]) -> float:
@@ -88,7 +98,7 @@ def _watched(
     """(microseconds an action by part, the state afterwards): of each part its best chunk, so that a neighbour's load is not measured."""
     decoded = [_decode(data) for data in readings]
     ready = Surprisal(pinned.model)
-    stream = AgentStream("r_bench", pinned.portfolio(), pinned.volume())
+    stream = AgentStream("r_bench", pinned.portfolio(), pinned.volume(), hours=pinned.at_work())
     cells: list[windows.Cell] = []
     best: dict[str, float] = {}
     now = 0
@@ -132,18 +142,21 @@ def _told() -> float:
 def _step(number: int, done: Session, pinned: Baseline, ready: Surprisal) -> Step:
     novel = bool(pinned.novel(done))
     score = ready.score(done.categories)
-    promise = Promise(1e5, 1e3)
-    return Step(f"s_{number}#1", len(done.categories), done.sensitive, score, novel, number // 77, promise)
+    ended, promise = _ended(number + PINNED), Promise(1e5, 1e3)
+    unusual, day = pinned.hours.score(ended), ended // DAY_MS
+    return Step(f"s_{number}#1", len(done.categories), done.sensitive, score, novel, day, promise, unusual)
 
 
 def _grown(pinned: Baseline) -> tuple[int, float]:
     """(bytes of the state after many sessions, microseconds of one more)."""
     random = np.random.default_rng(5)
-    stream = AgentStream("r_bench", pinned.portfolio(), pinned.volume())
+    stream = AgentStream("r_bench", pinned.portfolio(), pinned.volume(), hours=pinned.at_work())
     scores = random.normal(0, 250, size=MANY).astype(int).tolist()
     took = 0.0
     for number, score in enumerate(scores):
-        step = Step(f"s_{number}#1", 13, 0, score, False, number // 77, Promise(1e9, 1e9))
+        step = Step(
+            f"s_{number}#1", 13, 0, score, False, _ended(number + PINNED) // DAY_MS, Promise(1e9, 1e9)
+        )
         began = time.process_time()
         stream, _ = stream.after(step)
         took = (

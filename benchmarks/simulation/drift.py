@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
+from benchmarks.simulation.hours import ARL_DAYS as HOURS_ARL
+from benchmarks.simulation.hours import WORLDS, alarmed, figures
 from benchmarks.simulation.traces import (
     BASELINE,
     CHANGE,
@@ -100,7 +102,9 @@ def result(scenario: str, runs: Sequence[Run], change: int = CHANGE) -> Result:
 
 
 def rows(
-    results: Sequence[Result], volumes: Sequence[tuple[str, float, float | None]]
+    results: Sequence[Result],
+    volumes: Sequence[tuple[str, float, float | None]],
+    hours: Sequence[tuple[str, float, float | None]] = (),
 ) -> list[dict[str, Any]]:
     """Figures beside budgets."""
     table: list[dict[str, Any]] = []
@@ -136,6 +140,12 @@ def rows(
         else:
             add(f"volume, {name}: found", 100 * share, "%", None, False)
             add(f"volume, {name}: median delay", delay, "days", None)
+    for name, share, delay in hours:
+        if delay is None:
+            add(f"hours, {name}: agents with a false alarm in 90 days", 100 * share, "%", 2)
+        else:
+            add(f"hours, {name}: found in 80 days", 100 * share, "%", 95 if name == "ramp" else None, False)
+            add(f"hours, {name}: median delay", delay, "days", None)
     return table
 
 
@@ -152,7 +162,11 @@ def simulate(agents: int, workers: int = WORKERS) -> list[dict[str, Any]]:
             found = [one for one in delays if one is not None]
             middle = None if name == "null" else float(median(found)) if found else float("inf")
             volumes.append((name, len(found) / len(delays), middle))
-    return rows(results, volumes)
+        hours = []
+        for name in WORLDS:
+            alarms = pool.map(partial(alarmed, name), range(2 * agents), chunksize=20)
+            hours.append((name, *figures(name, alarms)))
+    return rows(results, volumes, hours)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -160,9 +174,8 @@ def main(arguments: Sequence[str]) -> int:
     agents = int(arguments[0]) if arguments else AGENTS
     began = time.monotonic()
     table = simulate(agents)
-    print(
-        f"{agents} agents, {BASELINE} + {MONITORED:,} sessions, change at {CHANGE}, ARL {ARL:,}; volumes: ARL {ARL_DAYS:,} days"
-    )
+    print(f"{agents} agents, {BASELINE} + {MONITORED:,} sessions, change at {CHANGE}, ARL {ARL:,}")
+    print(f"by days, of {2 * agents} agents: volumes with ARL {ARL_DAYS:,}, hours with {HOURS_ARL:,}")
     print(f"  {'what':<68} {'value':>9} {'budget':>9} unit")
     for row in table:
         value = "-" if row["value"] is None else f"{row['value']:,.1f}"

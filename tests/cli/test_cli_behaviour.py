@@ -76,6 +76,7 @@ def test_from_the_first_session_to_a_pinned_baseline(watched: House) -> None:
     course = watched.keyturn("drift", "show", "coder", "--check")
     assert course.code == ExitCode.DONE
     assert "One false alarm of all agents in 30 days" in course.out
+    assert "hours        e-value" in course.out
     assert watched.keyturn("drift", "show", "coder", "--json").json["line"]["measured_against"] == "coder"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.simulation.drift import EXPECTED, result, rows, watch
+from benchmarks.simulation.hours import DRIFTS, QUIET_WORLDS, alarmed, figures
 from benchmarks.simulation.volumes import watched
 
 
@@ -32,3 +33,13 @@ def test_slow_growth_is_found_in_days() -> None:
     delays = [watched("step", agent) for agent in range(1, 8)]
     assert all(delay is not None and delay <= 45 for delay in delays)
     assert sum(watched("null", agent) is not None for agent in range(10)) <= 1
+
+
+def test_hours_without_drift_alarm_nobody_and_nights_that_grow_are_found() -> None:
+    for world in QUIET_WORLDS:
+        assert sum(alarmed(world, agent) is not None for agent in range(12)) <= 1
+    found, delay = figures("ramp", [alarmed("ramp", agent) for agent in range(12)])
+    assert found == 1.0
+    assert delay is not None
+    assert delay <= 40
+    assert set(DRIFTS) == {"moved", "ramp", "sundays"}

@@ -194,4 +194,4 @@ def test_growth_of_daily_totals_is_found_and_weekends_are_none() -> None:
 
 def test_the_rate_of_false_alarms_is_a_number_of_days() -> None:
     # 40 agents with 77 sessions a day each, and one false alarm of the fleet in a month.
-    assert average_run_length(40, 77, 30) == 40 * 2 * 77 * 30
+    assert average_run_length(40, 77, 30) == 40 * 3 * 77 * 30

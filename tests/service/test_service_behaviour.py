@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from test_service_baselines import AGENT, SECRET, Play
 from keyturn.drift.baseline import Measured, baseline
 from keyturn.drift.behaviour import Seen, dated, drift
 from keyturn.drift.features import Session
-from keyturn.drift.stream import CONDITIONS
+from keyturn.drift.stream import CONDITIONS, day_class
 from keyturn.errors import NotFound
 from keyturn.service import baselines, behaviour_views
 from keyturn.service.behaviour_explaining import declared, effect_of, of_behaviour
@@ -44,7 +45,7 @@ def test_what_is_shown_of_a_fleet_and_of_one_agent(home: World) -> None:
         (line,) = behaviour_views.fleet(core)
         assert line.measured_against == AGENT
         assert line.evidence["evidence"] > 0
-        assert line.threshold == pytest.approx(1 * 2 * line_rate(service) * 30)
+        assert line.threshold == pytest.approx(1 * 3 * line_rate(service) * 30)
         course = behaviour_views.course(core, AGENT, 10)
         assert len(course.points) == 10
         assert course.conditions == CONDITIONS
@@ -118,3 +119,52 @@ def test_an_alarm_says_since_when_how_much_and_names_the_actions() -> None:
     assert found.since.earliest <= 1_000 <= found.since.latest
     assert set(found.entries) <= set(range(100, 130))
     assert len(found.entries) == 20
+
+
+async def _days(play: Play, count: int, hours: tuple[int, ...]) -> None:
+    """*count* days from now on, with a session at each of *hours* (UTC) on those that are workdays."""
+    day = int(play.clock.now // 86_400) + 1
+    for number in range(day, day + count):
+        for hour in hours if day_class(number) == "workday" else ():
+            play.clock.now = (
+                number * 86_400.0 + (hour - 8) * 3_600.0
+            )  # a session begins eight hours after the last
+            await play.session(["ls -la"])
+        play.clock.now = max(play.clock.now, (number + 1) * 86_400.0 - 1)
+    await play.following.catch_up()
+
+
+def test_nights_are_found_in_days_and_a_working_day_is_none(home: World) -> None:
+    async def story(service: Keyturn) -> None:
+        play = Play(home, service)
+        # Names toss the coins, and days are named by their date: both are fixed, or chance would decide now and then.
+        play.clock.now = 2_200_000_000.0
+        numbers = itertools.count()
+        service.core.ids = lambda prefix, now_ms: f"{prefix}_{next(numbers):026}"
+        await _days(play, 44, (9, 13, 16))
+        asked = await baselines.propose(service.core, AGENT, person(service, "sam"), "Six weeks.")
+        shown = str((await service.request(asked.id, person(service, "riley"))).content)
+        assert "At work (UTC" in shown
+        await decide(service, asked.id, "riley")
+        await _days(play, 14, (9, 13, 16))
+        assert play.findings() == []  # negative control: what is ordinary is no drift, nor an hour later
+        await _days(play, 7, (10, 14, 17))
+        assert play.findings() == []
+        began = play.clock.now * 1000
+        await _days(play, 18, (2, 13, 16))
+        (finding,) = [one for one in play.findings() if one["kind"] == "behaviour.hours"]
+        assert finding["expected"] == "0.0 %"
+        assert "(UTC: 02)" in finding["observed"]
+        assert finding["magnitude"]["value"] > 0.2
+        assert finding["magnitude"]["evidence"] > 90
+        assert finding["explanation"]["grade"] == "NONE"
+        assert finding["since"]["latest"] >= began
+        entries = [service.core.ledger.entry(index) for index in finding["entries"]]
+        assert all(one is not None and one.time % 86_400_000 // 3_600_000 == 2 for one in entries)
+        course = behaviour_views.course(service.core, AGENT)
+        assert [one.kind for one in course.findings] == ["behaviour.hours"]
+        now = {group.name: group for group in course.groups}
+        assert now["actions in its quiet hours"].now > 0.1 > now["actions in its quiet hours"].baseline
+        assert service.core.ledger.rebuild(check=True).identical
+
+    home.play(story)

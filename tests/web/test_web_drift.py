@@ -25,6 +25,7 @@ def point(number: int, evidence: float, alarms: tuple[str, ...] = ()) -> Point:
         "novel": 0.1,
         "evidence": evidence / 3,
         "volume": 1.0,
+        "hours": 7.0,
         "p": 0.5,
     }
     time = 1_763_000_000_000 + number * DAY // 20
@@ -80,6 +81,7 @@ def test_a_course_is_drawn_and_each_session_leads_to_its_entry(web: MemoryWeb, d
     assert "▲ 8.3 %" in page
     assert "one false alarm in 30 days on average" in page
     assert "approved by riley" in page
+    assert "Hours of the week: 7 of the same" in page
     assert "NONE" in page
     assert "<script>" not in page
     assert " style=" not in page  # the policy of the page allows no inline style

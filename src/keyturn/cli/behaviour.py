@@ -86,6 +86,8 @@ def _course(found: Row) -> None:
             say(f"  {name:<12} e-value {number(line['evidence'].get(name, 0.0))}")
         volume = line["evidence"].get("volume", 0.0)
         say(f"  {'volume':<12} e-value {number(volume)} of {number(line['threshold_days'])} (by days)")
+        hours = line["evidence"].get("hours", 0.0)
+        say(f"  {'hours':<12} e-value {number(hours)} of {number(line['threshold_days'])} (by days)")
     for group in found["groups"]:
         bound = f"  (evidence from over {100 * group['bound']:.1f} %)" if group["bound"] is not None else ""
         say(f"  {group['name']:<40} {100 * group['baseline']:5.1f} % → {100 * group['now']:5.1f} %{bound}")

@@ -17,7 +17,9 @@ from keyturn.drift.stream import (
     Bigram,
     BoundedMeanESR,
     ConformalSR,
+    DailyHours,
     DailyTotals,
+    Hours,
     Novelty,
     Observed,
     Portfolio,
@@ -29,6 +31,7 @@ from keyturn.drift.stream import (
     day_class,
     once_only,
 )
+from keyturn.drift.stream import hours as at_hours
 
 ENOUGH_SESSIONS = 400
 ENOUGH_DAYS = 14
@@ -44,7 +47,9 @@ class Baseline(Struct, frozen=True):
     """What is pinned. `definition` and `policy` are digests (empty when unknown), `first` and `last` times in milliseconds.
 
     `categories` and `effects` count the actions and the sessions that have them; they are the set of what was seen. `totals`
-    are actions a day by class of day, whole days only.
+    are actions a day by class of day, whole days only. `hours` says how unusual each hour of the week is, `hour_scores` how
+    unusual the days were that did not make it, `quiet_share` how many of their actions were in quiet hours; all are empty
+    without two whole weeks, and for who is at work around the clock.
     """
 
     agent: str
@@ -65,6 +70,9 @@ class Baseline(Struct, frozen=True):
     model: Bigram
     reference: Reference
     totals: dict[str, tuple[int, ...]] = {}
+    hours: Hours = Hours()
+    hour_scores: dict[str, tuple[int, ...]] = {}
+    quiet_share: float = 0.0
 
     @property
     def a_day(self) -> float:
@@ -83,6 +91,10 @@ class Baseline(Struct, frozen=True):
     def volume(self) -> DailyTotals:
         """The same, of daily totals."""
         return DailyTotals.of(self.totals)
+
+    def at_work(self) -> DailyHours:
+        """The same, of the hours of its days."""
+        return DailyHours.of(self.hour_scores)
 
     def novel(self, session: Session) -> tuple[str, ...]:
         """What in *session* the baseline never saw: categories and effects, each once."""
@@ -115,6 +127,7 @@ def baseline(agent: str, definition: str, policy: str, measured: Sequence[Measur
     ready = Surprisal(model)
     shares = [one.share for one in sessions]
     present = [1.0 if share > 0 else 0.0 for share in shares]
+    at_work, hour_scores, quiet = _hours(measured)
     alone, count = once_only([{*one.categories, *one.effects} for one in sessions])
     return Baseline(
         agent=agent,
@@ -135,7 +148,20 @@ def baseline(agent: str, definition: str, policy: str, measured: Sequence[Measur
         model=model,
         reference=Reference.of(ready.score(one.categories) for one in sessions[half:]),
         totals=daily(measured),
+        hours=at_work,
+        hour_scores=hour_scores,
+        quiet_share=quiet,
     )
+
+
+def _hours(measured: Sequence[Measured]) -> tuple[Hours, dict[str, tuple[int, ...]], float]:
+    """(the model of the first half of its whole days, the scores of those of the second, the share of their actions in quiet hours)."""
+    parts = at_hours.halves(measured[0].time // _DAY_MS + 1, measured[-1].time // _DAY_MS - 1)
+    if parts is None:
+        return Hours(), {}, 0.0
+    model = Hours.of([one.time for one in measured], parts[0][0], parts[0][-1])
+    done = [(one.time, len(one.session.categories)) for one in measured]
+    return model, at_hours.references(model, done, parts[1]), at_hours.quiet_share(model, done, parts[1])
 
 
 def daily(measured: Sequence[Measured]) -> dict[str, tuple[int, ...]]:

@@ -250,6 +250,12 @@ KINDS: dict[str, Kind] = {
         "a",
         "An agent does more in a day than in its approved baseline, day after day.",
     ),
+    "behaviour.hours": Kind(
+        "data access",
+        "medium",
+        "a",
+        "An agent is at work at hours of the week at which its approved baseline has it next to never, day after day.",
+    ),
     "sigma.match": Kind(
         "change management", "medium", "a", "An action matches a Sigma rule of the security team."
     ),

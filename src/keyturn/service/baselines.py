@@ -27,6 +27,7 @@ from keyturn.drift.baseline import (
 )
 from keyturn.drift.behaviour import percent
 from keyturn.drift.features import Session
+from keyturn.drift.stream.hours import usual_hours
 from keyturn.errors import ExitCode, KeyturnError, Malformed
 from keyturn.identity import Person
 from keyturn.ledger.entries import Draft, Rows
@@ -204,7 +205,18 @@ def text(made: Baseline, why: str, before: str) -> str:
     if made.totals:
         lines += ["", "Actions a day:"]
         lines += [f"  {name:<10} {_range(totals)}" for name, totals in made.totals.items()]
+    lines += ["", *_at_work(made)]
     return "\n".join(lines)
+
+
+def _at_work(made: Baseline) -> list[str]:
+    if not made.hours.scores:
+        return [
+            "At work: not told apart, as it was watched for less than two whole weeks or has no quiet hours."
+        ]
+    return ["At work (UTC; alarms when it often is at other hours):"] + [
+        f"  {name:<10} {spans}" for name, spans in usual_hours(made.hours).items()
+    ]
 
 
 def _counts(counts: Mapping[str, int]) -> list[str]:
@@ -242,6 +254,7 @@ def effect(core: Core, rows: Rows, row: dict[str, Any]) -> Sequence[Draft]:
         "once_only": made.once_only,
         "novel_bound": made.novel_bound,
         "totals": {name: list(totals[-MOST_TOTALS:]) for name, totals in made.totals.items()},
+        "hours": {name: list(scores[-MOST_TOTALS:]) for name, scores in made.hour_scores.items()},
         "baseline": to_builtins(made),
         "content": content["text"],
         "request": row["id"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keyturn.drift import behaviour
+from keyturn.drift import behaviour, off_hours
 from keyturn.drift.baseline import Baseline
 from keyturn.drift.behaviour import Seen
 from keyturn.drift.features import doing
@@ -39,6 +39,8 @@ def drift(
         return behaviour.volume(
             agent, fields["evidence"]["volume"], fields["day"], baseline, recent, explained
         )
+    if cause == "hours":
+        return _hours(core, fields, baseline, pinned["id"], sessions)
     place = behaviour.dated(cause, sessions, baseline)[1]
     what = told(core, sessions[place:], cause, baseline)
     usual = explaining.expected(cause, baseline)
@@ -48,10 +50,22 @@ def drift(
     )
 
 
+def _hours(
+    core: Core, fields: Mapping[str, Any], baseline: Baseline, pinned: str, sessions: Sequence[Seen]
+) -> Drift:
+    agent, quiet = fields["agent"], [baseline.hours.quiet(one.time) for one in sessions]
+    explained = explaining.of_behaviour(core, agent, sessions, quiet, (), 0.0)
+    return off_hours.drift(agent, fields["evidence"]["hours"], pinned, baseline, sessions, explained)
+
+
 def history(core: Core, rows: Rows, agent: str, baseline: str, cause: str = "") -> list[Seen]:
-    """*agent*'s sessions against *baseline*, oldest first, since the last alarm of the portfolio."""
+    """*agent*'s sessions against *baseline*, oldest first, since the last alarm of the detector that tells of *cause*."""
     alarms = (rows.row("drift-stream", agent) or {}).get("alarms", [])
-    last = max((entry for entry, which in alarms if (which == "volume") == (cause == "volume")), default=-1)
+    own = cause if cause in ("volume", "hours") else ""
+    last = max(
+        (entry for entry, which in alarms if (which if which in ("volume", "hours") else "") == own),
+        default=-1,
+    )
     found = core.ledger.rows("measured", state=agent, limit=LOOKED_BACK)
     kept = [row for row in found if row["baseline"] == baseline and row["entry"] > last]
     return [behaviour.seen(row) for row in reversed(kept)]

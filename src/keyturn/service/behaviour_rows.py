@@ -15,6 +15,7 @@ from keyturn.drift.stream import (
     AgentStream,
     BoundedMeanESR,
     ConformalSR,
+    DailyHours,
     DailyTotals,
     Novelty,
     Portfolio,
@@ -63,13 +64,18 @@ def gathered(name: str, fields: Body) -> list[Any]:
 def _pinned(entry: Entry, rows: Rows) -> Iterable[Put]:
     f = entry.fields
     lists = ("effects_", "scores_", "counts_")
-    body = {name: value for name, value in f.items() if not name.startswith(lists) and name != "totals"}
+    body = {
+        name: value
+        for name, value in f.items()
+        if not name.startswith(lists) and name not in ("totals", "hours")
+    }
     body |= {"effects": gathered("effects", f), "entry": entry.index, "since": entry.time}
     yield Put("baseline", f["agent"], body, "pinned", entry.time)
     reference = {
         "bounds": [f["share_bound"], f["presence_bound"], f["novel_bound"]],
         "order": {"scores": gathered("scores", f), "counts": gathered("counts", f)},
         "totals": f["totals"],
+        "hours": f.get("hours", {}),
     }
     yield Put("baseline-reference", f["id"], reference)
     if f["definition"]:
@@ -95,7 +101,8 @@ def stream_of(rows: Rows, agent: str, baseline: str) -> AgentStream:
     share, presence, novel = pinned["bounds"]
     order = Reference(tuple(pinned["order"]["scores"]), tuple(pinned["order"]["counts"]))
     portfolio = Portfolio(BoundedMeanESR(share), BoundedMeanESR(presence), ConformalSR(order), Novelty(novel))
-    return AgentStream(baseline, portfolio, DailyTotals.of(pinned["totals"]))
+    hours = DailyHours.of(pinned.get("hours", {}))
+    return AgentStream(baseline, portfolio, DailyTotals.of(pinned["totals"]), hours=hours)
 
 
 def step_of(fields: Body) -> Step:
@@ -108,6 +115,7 @@ def step_of(fields: Body) -> Step:
         novel=bool(fields["novel"]),
         day=fields["day"],
         promise=Promise(*fields["promise"]),
+        unusual=fields.get("unusual", 0),
     )
 
 

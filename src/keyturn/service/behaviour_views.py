@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from keyturn import canonical
+from keyturn.drift import off_hours
 from keyturn.drift.baseline import Baseline
 from keyturn.drift.behaviour import Seen, seen
 from keyturn.drift.stream import CONDITIONS
@@ -28,7 +29,7 @@ SHOWN_CATEGORIES = 12
 class AgentDrift(Struct, frozen=True):
     """One agent, in a line. `measured_against` is whose baseline it is measured against: its own name, a peer's, empty for nobody's.
 
-    `evidence` holds the e-value of each component, that of the portfolio as `evidence`, and that of `volume`; `threshold` and
+    `evidence` holds the e-value of each component, that of the portfolio as `evidence`, those of `volume` and `hours`; `threshold` and
     `threshold_days` are where an alarm is raised; `sessions` were measured in all, `since` against this baseline.
     """
 
@@ -116,7 +117,7 @@ def _line(core: Core, row: Mapping[str, Any]) -> AgentDrift:
 def _findings(core: Core, agent: str) -> list[FindingView]:
     """Its findings of behaviour that nobody has settled."""
     found = []
-    for cause in ("sensitive", "order", "novel", "volume"):
+    for cause in ("sensitive", "order", "novel", "volume", "hours"):
         name = canonical.digest({"kind": f"behaviour.{cause}", "key": [agent, cause]})
         known = core.ledger.row("finding-key", name)
         row = core.ledger.row("finding", known["finding"]) if known and known["open"] else None
@@ -184,7 +185,14 @@ def _groups(recent: Sequence[Seen], made: Baseline) -> tuple[Group, ...]:
             made.novel_bound,
         ),
         Group("sessions as surprising as one in ten", 0.1, sum(one.p <= 0.1 for one in recent) / count),
+        *_quiet_hours(recent, made),
     )
+
+
+def _quiet_hours(recent: Sequence[Seen], made: Baseline) -> Iterator[Group]:
+    """Of actions in hours in which it is next to never at work; of an agent that has such hours."""
+    if made.hours.scores:
+        yield Group("actions in its quiet hours", made.quiet_share, off_hours.share(recent, made))
 
 
 def _categories(core: Core, recent: Sequence[Mapping[str, Any]], made: Baseline) -> tuple[Group, ...]:

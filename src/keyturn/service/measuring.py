@@ -143,6 +143,7 @@ class Measuring(Follower):
             "promise": [0, 0],
             "evidence": {},
             "telling": {},
+            "unusual": 0,
         }
         fields["day"] = part.ended // _DAY_MS
         if row is None:
@@ -158,6 +159,7 @@ class Measuring(Follower):
             "novel": [one[:120] for one in novel[:SHOWN]],
             "promise": [promise.sessions, promise.days],
             "telling": _telling(part, pinned),
+            "unusual": pinned.baseline.hours.score(part.ended),
         }
         _, told = stream_of(rows, part.agent, row["id"]).after(step_of(fields))
         fields["evidence"] = to_builtins(told)
@@ -225,4 +227,5 @@ def _telling(part: Part, pinned: Pinned) -> dict[str, list[int]]:
         if (before, one.category) in strange:
             found["order"].append(index)
         before = one.category
+    found["hours"] = part.entries if baseline.hours.quiet(part.ended) else []
     return {cause: entries[:SHOWN] for cause, entries in found.items() if entries}

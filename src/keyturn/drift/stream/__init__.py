@@ -6,6 +6,7 @@ from keyturn.drift.stream.bounds import ALPHA, betting_upper, clopper_pearson_up
 from keyturn.drift.stream.conformal import ConformalSR, DailyTotals, Reference, coin, day_class
 from keyturn.drift.stream.dating import Onset, onset
 from keyturn.drift.stream.esr import BoundedMeanESR, Novelty
+from keyturn.drift.stream.hours import DailyHours, Hours
 from keyturn.drift.stream.portfolio import (
     CONDITIONS,
     PORTFOLIOS,
@@ -17,6 +18,6 @@ from keyturn.drift.stream.portfolio import (
 
 __all__ = [
     "ALPHA", "CONDITIONS", "PORTFOLIOS", "AgentStream", "Bigram", "BoundedMeanESR", "Cause", "ConformalSR",
-    "DailyTotals", "Novelty", "Observed", "Onset", "Portfolio", "Promise", "Reference", "Step", "Surprisal", "Told",
+    "DailyHours", "DailyTotals", "Hours", "Novelty", "Observed", "Onset", "Portfolio", "Promise", "Reference", "Step", "Surprisal", "Told",
     "average_run_length", "betting_upper", "clopper_pearson_upper", "coin", "day_class", "once_only", "onset",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from keyturn.drift.stream.conformal import ConformalSR, DailyTotals, Reference, coin, day_class
 from keyturn.drift.stream.esr import BoundedMeanESR, Novelty
+from keyturn.drift.stream.hours import FREE_DAYS, DailyHours, day_score
 from keyturn.drift.stream.portfolio import PORTFOLIOS, Observed, Portfolio, average_run_length
 
 QUIET_DAYS = 31
@@ -35,7 +36,7 @@ class Promise(Struct, frozen=True):
 
 class Step(Struct, frozen=True):
     """One session: its `name` in the log, how many `actions`, how many of them `sensitive`, its `score` of surprise,
-    whether it is `novel`, the `day` (since 1970) on which it was measured, and the promise that held."""
+    whether it is `novel`, the `day` (since 1970) on which it was measured, the promise that held, and how `unusual` its hour is."""
 
     name: str
     actions: int
@@ -44,6 +45,7 @@ class Step(Struct, frozen=True):
     novel: bool
     day: int
     promise: Promise
+    unusual: int = 0
 
     @property
     def observed(self) -> Observed:
@@ -54,7 +56,7 @@ class Step(Struct, frozen=True):
 
 class Told(Struct, frozen=True):
     """What the step brought: each component's e-value and that of all (`evidence`), the p-value of its surprise, the e-value of daily
-    totals, and the causes of alarms (`sensitive`, `order`, `novel`, `volume`)."""
+    totals, the causes of alarms (`sensitive`, `order`, `novel`, `volume`, `hours`), and the e-value of the hours of its days."""
 
     sensitive: float
     order: float
@@ -63,11 +65,13 @@ class Told(Struct, frozen=True):
     p: float
     volume: float
     alarms: tuple[str, ...] = ()
+    hours: float = 0.0
 
 
 class AgentStream(Struct, frozen=True):
     """The state. `baseline` is the id of the pinned baseline that it is measured against; `day`, `total` and `whole` are the day
-    under way, its actions so far, and whether it was watched from its beginning. `sessions` counts since the baseline."""
+    under way, its actions so far, and whether it was watched from its beginning; `late` sums how unusual their hours are.
+    `sessions` counts since the baseline."""
 
     baseline: str
     portfolio: Portfolio
@@ -76,12 +80,14 @@ class AgentStream(Struct, frozen=True):
     total: int = 0
     whole: bool = False
     sessions: int = 0
+    hours: DailyHours = DailyHours()
+    late: int = 0
 
     def after(self, step: Step) -> tuple[AgentStream, Told]:
         """With one more session. An alarm restarts the detectors: the next one needs evidence of its own."""
         seen = step.observed
         p = self.portfolio.order.reference.p_value(seen.score, seen.toss)
-        portfolio, volume = self.portfolio.observe(seen, p), self._days(step)
+        portfolio, (volume, hours) = self.portfolio.observe(seen, p), self._days(step)
         found = portfolio.components
         evidence = portfolio.evidence
         alarms: tuple[str, ...] = ()
@@ -89,8 +95,11 @@ class AgentStream(Struct, frozen=True):
             alarms, portfolio = (portfolio.cause,), portfolio.restarted()
         grown = volume.evidence
         if grown >= step.promise.days:
-            alarms, volume = (*alarms, "volume"), DailyTotals(volume.classes)
-        told = Told(found["sensitive"], found["order"], found["novel"], evidence, p, grown, alarms)
+            alarms, volume = (*alarms, "volume"), volume.restarted()
+        late = hours.evidence
+        if late >= step.promise.days:
+            alarms, hours = (*alarms, "hours"), hours.restarted()
+        told = Told(found["sensitive"], found["order"], found["novel"], evidence, p, grown, alarms, late)
         same = self.sessions > 0 and step.day <= self.day
         after = AgentStream(
             self.baseline,
@@ -100,26 +109,38 @@ class AgentStream(Struct, frozen=True):
             (self.total if same else 0) + step.actions,
             self.whole if same else self.sessions > 0,
             self.sessions + 1,
+            hours,
+            (self.late if same else 0) + step.actions * step.unusual,
         )
         return after, told
 
-    def _days(self, step: Step) -> DailyTotals:
-        """Daily totals, with the days that ended before *step*."""
-        volume = self.volume
+    def _days(self, step: Step) -> tuple[DailyTotals, DailyHours]:
+        """Daily totals and hours, with the days that ended before *step*."""
+        volume, hours = self.volume, self.hours
         if not self.sessions or step.day <= self.day:
-            return volume
+            return volume, hours
         if self.whole:
             volume = self._day(volume, self.day, self.total)
+            hours = self._hours(hours, self.day, self.late, self.total)
         quiet = range(self.day + 1, step.day)
         for day in quiet if len(quiet) <= QUIET_DAYS else ():
             volume = self._day(volume, day, 0)
-        return volume
+        for day in quiet[:FREE_DAYS]:
+            hours = self._hours(hours, day, 0, 0)
+        return volume, hours
 
     def _day(self, volume: DailyTotals, day: int, total: int) -> DailyTotals:
         return (
             volume.observe(day_class(day), total, coin(f"{self.baseline}/{day}"))
             if volume.classes
             else volume
+        )
+
+    def _hours(self, hours: DailyHours, day: int, late: int, total: int) -> DailyHours:
+        return (
+            hours.observe(day_class(day), day_score(late, total), hour_coin(self.baseline, day))
+            if hours.classes
+            else hours
         )
 
     def rows(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -131,6 +152,7 @@ class AgentStream(Struct, frozen=True):
             "novelty": (portfolio.novelty.bound, *portfolio.novelty.states),
             "order": portfolio.order.states,
             "volume": self.volume.states,
+            "hours": self.hours.states,
         }
         body = {
             "baseline": self.baseline,
@@ -139,20 +161,18 @@ class AgentStream(Struct, frozen=True):
             "total": self.total,
             "whole": self.whole,
             "sessions": self.sessions,
+            "late": self.late,
         }
         order = portfolio.order.reference
-        classes = {
-            name: {"scores": list(one.scores), "counts": list(one.counts)}
-            for name, one in self.volume.classes.items()
-        }
         return body, {
-            "order": {"scores": list(order.scores), "counts": list(order.counts)},
-            "volume": classes,
+            "order": _body(order),
+            "volume": {name: _body(one) for name, one in self.volume.classes.items()},
+            "hours": {name: _body(one) for name, one in self.hours.classes.items()},
         }
 
     @classmethod
     def of_rows(cls, body: Mapping[str, Any], references: Mapping[str, Any]) -> AgentStream:
-        """Again, from both."""
+        """Again, from both. An earlier version's rows have no hours: none are watched until a new baseline."""
         given = {name: tuple([float(one) for one in states]) for name, states in body["detectors"].items()}
         portfolio = Portfolio(
             BoundedMeanESR(given["share"][0], given["share"][1:]),
@@ -162,9 +182,27 @@ class AgentStream(Struct, frozen=True):
         )
         classes = {name: _reference(one) for name, one in references["volume"].items()}
         volume = DailyTotals(classes, given["volume"])
+        at_work = {name: _reference(one) for name, one in references.get("hours", {}).items()}
         return cls(
-            body["baseline"], portfolio, volume, body["day"], body["total"], body["whole"], body["sessions"]
+            body["baseline"],
+            portfolio,
+            volume,
+            body["day"],
+            body["total"],
+            body["whole"],
+            body["sessions"],
+            DailyHours(at_work, given.get("hours", ())),
+            body.get("late", 0),
         )
+
+
+def hour_coin(baseline: str, day: int) -> float:
+    """The toss for equal days: another one than that of totals."""
+    return coin(f"{baseline}/{day}/hours")
+
+
+def _body(reference: Reference) -> dict[str, list[int]]:
+    return {"scores": list(reference.scores), "counts": list(reference.counts)}
 
 
 def _reference(body: Mapping[str, Any]) -> Reference:

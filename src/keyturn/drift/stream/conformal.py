@@ -19,6 +19,7 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from math import sqrt
+from typing import Self
 
 from msgspec import Struct
 
@@ -119,19 +120,27 @@ class DailyTotals(Struct, frozen=True):
     states: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, days: Mapping[str, Iterable[int]]) -> DailyTotals:
+    def of(cls, days: Mapping[str, Iterable[int]]) -> Self:
         """With the totals of the baseline, by their class."""
         return cls({name: Reference.of(totals) for name, totals in sorted(days.items())})
 
-    def observe(self, name: str, total: int, toss: float) -> DailyTotals:
+    def observe(self, name: str, total: int, toss: float) -> Self:
         """With one more day of class *name*."""
         reference = self.classes.get(name, Reference())
         states = (
-            after(self.states, daily_factors(reference.p_value(total, toss)))
+            after(self.states, self.factors(reference.p_value(total, toss)))
             if reference.total
             else self.states
         )
-        return DailyTotals({**self.classes, name: reference.added(total)}, states)
+        return type(self)({**self.classes, name: reference.added(total)}, states)
+
+    def factors(self, p: float) -> tuple[float, ...]:
+        """What each bet wins on a day with the p-value *p*."""
+        return daily_factors(p)
+
+    def restarted(self) -> Self:
+        """After an alarm: the next one needs evidence of its own. What days are ranked among stays."""
+        return type(self)(self.classes)
 
     @property
     def evidence(self) -> float:

@@ -87,8 +87,8 @@ class Portfolio(Struct, frozen=True):
         )
 
 
-PORTFOLIOS = 2
-"""Detectors of an agent that raise alarms of their own: this portfolio, and `conformal.DailyTotals`."""
+PORTFOLIOS = 3
+"""Detectors of an agent that raise alarms of their own: this portfolio, `conformal.DailyTotals`, `hours.DailyHours`."""
 
 
 def average_run_length(agents: int, a_day: float, days_between: float) -> float:
