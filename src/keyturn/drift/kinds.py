@@ -106,6 +106,12 @@ KINDS: dict[str, Kind] = {
         "A secret stood in an action's own text: a command, an edit, a tool's arguments.",
     ),
     "secret.written": Kind("credentials", "high", "g", "An agent asked to write a secret to a file."),
+    "secret.spread": Kind(
+        "credentials",
+        "high",
+        "g",
+        "A secret that an agent had written to a file went on: another session read it, it was sent, or it came up elsewhere.",
+    ),
     "secret.recorded": Kind(
         "credentials",
         "critical",

@@ -61,7 +61,7 @@ def made(
 
     *sources* are artefacts that are still kept, among the paths it reads; *before* the labels that came into its session earlier.
     """
-    written = _written(reading)
+    written = files_written(reading)
     if not written:
         return ()
     came, earlier = labels_read(reading), frozenset(before)
@@ -82,7 +82,7 @@ def made(
     return tuple(_earliest(found))
 
 
-def _written(reading: Reading) -> tuple[str, ...]:
+def files_written(reading: Reading) -> tuple[str, ...]:
     """The files written; of very many, the folders they are in.
 
     `cp a b` writes `b`, or `b/a` where `b` is a folder: `b` stands for both.
@@ -154,4 +154,14 @@ def _is_file(effect: Effect) -> bool:
     return effect.zone not in NOT_FILES and effect.what.startswith("/")
 
 
-__all__ = ["Artefact", "covers", "gone", "is_overdue", "labels_read", "made", "overdue", "paths"]
+__all__ = [
+    "Artefact",
+    "covers",
+    "files_written",
+    "gone",
+    "is_overdue",
+    "labels_read",
+    "made",
+    "overdue",
+    "paths",
+]

@@ -86,6 +86,8 @@ ENTRY_TYPES: dict[str, str] = {
     "artefact.written": "A file was made of labelled data: by which action, and when it has to be gone.",
     "artefact.deleted": "It is gone: an action deleted it, or a person said so.",
     "session.labelled": "Labelled data came into a session, from where it may go on into files.",
+    "secret.placed": "A file holds a secret from here on: which action wrote it, and the secret's keyed digest.",
+    "secret.gone": "An action deleted such a file.",
     "legalhold.placed": "Something must not be deleted or erased until people say otherwise.",
     "legalhold.lifted": "An approved change ended a legal hold.",
     "finding.viewed": "Somebody who has no part in it looked at a finding for the first time; what ran until then.",

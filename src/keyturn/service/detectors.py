@@ -15,12 +15,14 @@ from keyturn.service.noticing import Noticing
 from keyturn.service.practising import Practising
 from keyturn.service.ratchets import Ratcheting
 from keyturn.service.sealing import Sealing
+from keyturn.service.secret_files import SecretFiles
 from keyturn.service.sigma_rules import SigmaFollower
 from keyturn.service.silence import Silence
 from keyturn.service.unapplied import Unapplied
 
 FOLLOWERS: tuple[Callable[[Core], Follower], ...] = (
     Retaining,
+    SecretFiles,
     Ratcheting,
     Eroding,
     FindingFollower,

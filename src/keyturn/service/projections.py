@@ -39,6 +39,7 @@ from keyturn.service import (
     risks,
     scim_rows,
     sealed,
+    secret_file_rows,
 )
 from keyturn.service.conditions import due, oncall_rows
 from keyturn.service.granted import waiting_key
@@ -492,6 +493,7 @@ _HANDLERS: dict[str, Callable[[Entry, Rows], Iterable[Put]]] = {
     **definition_rows.HANDLERS,
     **glass_rows.HANDLERS,
     **artefact_rows.HANDLERS,
+    **secret_file_rows.HANDLERS,
     **behaviour_rows.HANDLERS,
     **coverage_rows.HANDLERS,
     **control_rows.HANDLERS,
