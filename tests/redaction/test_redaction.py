@@ -108,6 +108,9 @@ def test_equal_secrets_have_equal_digests_however_they_are_written() -> None:
         f"send {TOKEN[:half]}\\\n{TOKEN[half:]}",
         f"send $'\\x67{TOKEN[1:]}'",
         json.dumps({"token": TOKEN}),
+        f"echo GITHUB_TOKEN={TOKEN} > .env",
+        f"echo 'export TOKEN={TOKEN}' >> secrets.sh",
+        f"echo {TOKEN} > token.txt",
     ]
     assert len({_digest(text) for text in written}) == 1
     assert _digest(f"x {TOKEN}") != _digest(f"x {TOKEN[:-1]}z")

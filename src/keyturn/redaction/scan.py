@@ -40,6 +40,7 @@ class Hit(Struct, frozen=True, order=True):
 
 
 _LOOSE = re.compile(rb"[A-Za-z0-9+/=_.:~-]{16,}\Z")
+_NAME = re.compile(rb"(?:export )?(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*|[a-z]+(?:_[a-z]+)*)=(?=.{8})")
 _CERTAIN = {rule.kind for rule in RULES}
 _PLAIN, _NAMED = -1, -2
 _FLAT: list[tuple[str, int]] = [
@@ -116,9 +117,17 @@ def _of_rules(text: bytes, wanted: Iterable[int]) -> list[Hit]:
         usage = USAGES[number - len(RULES)]
         for match in _compiled(number).finditer(text):
             start, end = _unquoted(text, *match.span(1))
+            if usage.kind == "written-secret":
+                start, end = _assigned(text, start, end)
             if _worth(text[start:end], usage):
                 found.append(Hit(start, end, usage.kind))
     return found
+
+
+def _assigned(text: bytes, start: int, end: int) -> tuple[int, int]:
+    """The span without a variable's name before it: what `NAME=VALUE` writes is known again where VALUE stands alone."""
+    name = _NAME.match(text, start, end)
+    return (name.end(), end) if name is not None else (start, end)
 
 
 def _unquoted(text: bytes, start: int, end: int) -> tuple[int, int]:
