@@ -28,6 +28,7 @@ UNDERSTOOD = [
     'ls `ls \\`ls\\`` "`ls \\"x\\" \\\\$y`"',
     'ls a{b,"c d"}{1..3} ~/{a,b}',
     "[[ abc =~ ^a.*c$ ]] && ls",
+    'ls "${1:-what? [y/N]}" {}, [] "a$\\|b" {{a..c},\u00f1}',
     "[[ $# -gt 1 || a == @(a|b) ]] && ls ok",
     "trap 'ls bye' EXIT; ls",
     "eval 'ls -l' x",
@@ -92,7 +93,6 @@ HELD = {
     "printf -v 'a[$(rm x)]' 1": "printf",
     "alias l='ls'; l": "alias",
     'alias l="$x"; ls': "alias",
-    "ls a \\": "backslash",
     "printf -vx y": "printf",
     "HOME=/etc; rm -r ~/x": "HOME",
     "ls \u00a0": "",
@@ -302,3 +302,68 @@ def test_functions_that_call_each_other_are_walked_a_bounded_number_of_times(
     reading = read_shell(tower + "\nf9", AROUND)
     assert not reading.complete
     assert walked < 20_000
+
+
+@pytest.mark.parametrize(
+    ("script", "kept", "gone"),
+    [
+        ("cp a b \\", ("cp", "a", "b", "\\"), ("cp", "a", "b")),
+        ("ls a\\", ("ls", "a\\"), ("ls", "a")),
+        ("echo x; rm y \\", ("rm", "y", "\\"), ("rm", "y")),
+    ],
+)
+def test_a_last_backslash_is_read_as_a_character_and_as_gone(
+    script: str, kept: tuple[str, ...], gone: tuple[str, ...]
+) -> None:
+    """`sh -c` keeps it; a line end behind it takes it away (bash(1) QUOTING). What is run anew has it in quotes."""
+    reading = read_shell(script, AROUND)
+    assert reading.complete
+    assert {kept, gone} <= {step.argv for step in reading.steps}
+    assert reading.canonical is not None
+    assert {step.argv for step in read_shell(reading.canonical, AROUND).steps} >= {kept}
+    assert gone not in {step.argv for step in read_shell(reading.canonical, AROUND).steps}
+
+
+@pytest.mark.parametrize("script", ["ls \\\\", "echo 'a\\", "# \\", "x\\"])
+def test_a_last_backslash_hides_nothing(script: str) -> None:
+    """Two stand for one; inside a quote that doesn't end, and before what isn't described, nothing is understood."""
+    assert read_shell(script, AROUND).complete is (script == "ls \\\\")
+
+
+def test_bash_agrees_about_a_last_backslash() -> None:
+    for text, ending, words in (("a \\", "", b"<a><\\>"), ("a \\", "\n", b"<a>"), ("a\\", "", b"<a\\>")):
+        script = f"printf '<%s>' {text}{ending}"
+        assert subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout == words
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["unset $(cat names)", "read -r $name", "unset `printenv`", "mapfile $x", "alias $(cat all)"],
+)
+def test_names_that_are_only_known_when_it_runs_may_do_anything(script: str) -> None:
+    """`a[$(rm x)]` is evaluated, PATH is a name: it is read as running anything, which no starter rule lets run."""
+    reading = read_shell(script, AROUND)
+    effects = {(effect.verb, effect.zone) for step in reading.steps for effect in step.effects}
+    assert ("executes", "unknown") in effects
+
+
+def test_a_backslash_in_a_quoted_default_is_not_taken_for_a_quote() -> None:
+    for script in ('ls "${x:-a\\.b}"', 'ls "${x:-a\\?}"'):
+        assert not read_shell(script, AROUND).complete
+    assert read_shell('ls "${x:-a.b?}"', AROUND).complete
+
+
+@pytest.mark.parametrize("script", ["unset PATH[0]", "unset -v PATH", "unset BASH_ENV[1]"])
+def test_an_element_of_what_programs_obey_is_it(script: str) -> None:
+    steps = read_shell(script, AROUND).steps
+    assert any(effect.verb == "configures" for step in steps for effect in step.effects)
+
+
+def test_a_function_that_the_script_defines_is_not_unset_unseen() -> None:
+    assert not read_shell("ls() { rm x; }; unset -f ls; ls", AROUND).complete
+    assert not read_shell("unset -f $name", AROUND).complete or any(
+        effect.verb == "executes"
+        for step in read_shell("unset -f $name", AROUND).steps
+        for effect in step.effects
+    )
+    assert read_shell("unset -f z", AROUND).complete

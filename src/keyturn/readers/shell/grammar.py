@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import Any, get_args
 
@@ -183,7 +183,7 @@ class FixedEffect(Struct, frozen=True):
     labels: tuple[str, ...] = ()
 
 
-class Grammar(Struct, frozen=True):
+class Grammar(Struct, frozen=True, dict=True):
     """One program or subcommand. `by_name`: only what it can do is known (`can`), not how it is told to."""
 
     name: str
@@ -202,7 +202,7 @@ class Grammar(Struct, frozen=True):
     by_name: bool = False
     subcommands: dict[str, Grammar] = {}
 
-    @property
+    @cached_property
     def harmless(self) -> bool:
         """Whether no words at all could make it do more than read: then words made at run time are fine."""
         return (
@@ -215,7 +215,7 @@ class Grammar(Struct, frozen=True):
             and all(option.harmless for option in self.options.values())
         )
 
-    @property
+    @cached_property
     def reads_files(self) -> bool:
         """Whether a word could name a file to read."""
         return any(operand.kind == "reads" for operand in self.operands) or any(

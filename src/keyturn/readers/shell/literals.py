@@ -18,9 +18,9 @@ _BRACKET = re.compile(
     r"\[[!^]?(?:\[:[a-z]+:\]|\\[ -~]|[A-Za-z0-9_.,@%+=:~^#*?/\u00c0-\u024f\u0370-\u052f-])+\]"
 )
 r"""A bracket expression as written (XCU 2.13.1). With a `/` in it, it is text where paths are made and a pattern elsewhere."""
-_PLAIN_BRACES = re.compile(r"[A-Za-z0-9_./,{}@%+=:*?~\[\]!^#\ue000-\uf8ff-]+")
+_PLAIN_BRACES = re.compile(r"[A-Za-z0-9_./,{}@%+=:*?~\[\]!^#\u00c0-\u024f\ue000-\uf8ff-]+")
 _RANGE = re.compile(r"(0|-?[1-9][0-9]{0,4}|[a-z]|[A-Z])\.\.(0|-?[1-9][0-9]{0,4}|[a-z]|[A-Z])")
-_BEFORE_LITERAL_DOLLAR = frozenset(" \t\n.,;:/=%+]}^~)|&<>")
+_BEFORE_LITERAL_DOLLAR = frozenset(" \t\n.,;:/=%+]}^~)|&<>\\")
 _ANSI_C = {
     "n": "\n", "t": "\t", "\\": "\\", "'": "'", '"': '"', "?": "?",
     "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "r": "\r", "v": "\v",
@@ -86,6 +86,8 @@ def _bracket(raw: str, at: int, last: bool, span: Span) -> str | None:
     match = _BRACKET.match(raw, at)
     if match:
         return match.group()
+    if last and raw[at:] == "[]":
+        return None  # its bracket is first in the list, which then has no end: text (XCU 2.13.1)
     if "]" in raw[at:] or not last:
         raise NotUnderstood("A bracket pattern of a form that is not described", span)
     return None
@@ -193,7 +195,9 @@ def _braces(raw: str, span: Span) -> list[str]:
         return [raw]
     end = _closing(raw, start, span)
     inner = raw[start + 1 : end]
-    choices = _choices(inner, span)
+    choices = (
+        _choices(inner, span) if inner else ["{}"]
+    )  # an empty pair stands for itself (bash(1) Brace Expansion)
     tails = _braces(raw[end + 1 :], span)
     if len(choices) * len(tails) > MAX_BRACES:
         raise NotUnderstood(f"A brace expansion that makes more than {MAX_BRACES} words", span)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from msgspec.structs import replace
 
 from keyturn.readers.shell.arguments import argument
@@ -181,6 +182,12 @@ def _static(word: Word) -> str | None:
     return None
 
 
+@cache
+def _holding(kind: type[Struct]) -> tuple[str, ...]:
+    """Fields of *kind* that may hold further structs: all but plain texts and yes-or-no, which most fields are."""
+    return tuple(field.name for field in structs.fields(kind) if field.type not in (str, bool, int))
+
+
 def _inside(sequence: Sequence, subshells: bool) -> Iterator[Struct]:
     """Every struct in the tree; not what only runs in a subshell, unless *subshells*; a function's body either way."""
     waiting: list[object] = [sequence]
@@ -190,9 +197,13 @@ def _inside(sequence: Sequence, subshells: bool) -> Iterator[Struct]:
             waiting += item
         elif isinstance(item, Struct):
             yield item
-            if isinstance(item, Substitution | Beside) and not subshells:
+            kind = type(item)
+            if not subshells and (kind is Substitution or kind is Beside):
                 continue
-            waiting += [getattr(item, field) for field in item.__struct_fields__]
+            for field in _holding(kind):
+                value = getattr(item, field)
+                if value:
+                    waiting.append(value)
 
 
 def redirected(sequence: Sequence) -> Iterable[str]:

@@ -31,7 +31,11 @@ Node = dict[str, Any]
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN_TEXT = re.compile(r"[A-Za-z0-9_./:,@%+= -]*")
-_PLAIN_PATTERN = re.compile(r"[A-Za-z0-9_./:,@%+=*?|-]+")
+_QUOTED_TEXT = re.compile(r"[A-Za-z0-9_./:,@%+=?*#\[\] -]*")
+"""What means itself inside `"${name:-text}"`: between double quotes there are no patterns and no operators."""
+_PLAIN_PATTERN = re.compile(
+    r"(?:[A-Za-z0-9_./:,@%+=*?|-]|\[!?[A-Za-z0-9_-]+\]|[@+*?!]\([A-Za-z0-9_.*?|-]+\))+"
+)
 _OPAQUE = 0xE000
 _IS_OPAQUE = re.compile("[\ue000-\uf8ff]")
 MAX_OPAQUE = 64
@@ -297,11 +301,17 @@ class Words:
             raise NotUnderstood(f"The expansion ${{…{operator}…}} evaluates or is not described", span)
         if "=" in operator and (variable.index or not _NAME.fullmatch(variable.name)):
             raise NotUnderstood("An expansion that sets something other than a plain variable", span)
-        if variable.quoted and not all(_is_plain(part) for part in word.parts):
-            raise NotUnderstood("Quotes or unusual characters inside a quoted parameter expansion", span)
+        if variable.quoted:  # there are no patterns between double quotes
+            texts: list[Part] = [
+                Text(part.pattern) if isinstance(part, Glob) else part for part in word.parts
+            ]
+            word = Word(_joined(texts), word.span)
         literals_inside = [
             p["Value"] for p in (expansion.get("Word") or {}).get("Parts") or () if p["Type"] == "Lit"
         ]
+        escaped = any("\\" in raw for raw in literals_inside)  # which stays there between double quotes
+        if variable.quoted and (escaped or not all(_is_plain(part, _QUOTED_TEXT) for part in word.parts)):
+            raise NotUnderstood("Quotes or unusual characters inside a quoted parameter expansion", span)
         if not variable.quoted and any(re.search(r"[ \t\n]", raw) for raw in literals_inside):
             raise NotUnderstood("Unquoted blanks inside an unquoted parameter expansion", span)
         return replace(variable, operator=operator, word=word)
@@ -332,10 +342,10 @@ def _unwrapped(node: Node) -> Node:
     return {**inner[0], "Type": "SglQuoted"}
 
 
-def _is_plain(part: Part) -> bool:
+def _is_plain(part: Part, plain: re.Pattern[str] = _PLAIN_TEXT) -> bool:
     """Whether a part of the text in `"${name:-text}"` or of a replacement means itself, quoted or not."""
     if isinstance(part, Text):
-        return bool(_PLAIN_TEXT.fullmatch(part.value))
+        return bool(plain.fullmatch(part.value))
     return isinstance(part, Variable | Substitution | Arithmetic)
 
 

@@ -15,7 +15,7 @@ from keyturn.readers.shell.wordlist import words
 ALONE = words(
     "-true -false -empty -daystart -depth -d -mount -xdev -follow -noleaf -nouser -nogroup -print -print0 -ls -prune "
     "-quit -executable -readable -writable -not -and -a -o -or , ( ) ! -warn -nowarn -ignore_readdir_race "
-    "-noignore_readdir_race -help -version --help --version -acl -sparse -xattr -local"
+    "-noignore_readdir_race -L -H -P -help -version --help --version -acl -sparse -xattr -local"
 )
 WITH_TEXT = words(
     "-name -iname -path -ipath -wholename -iwholename -regex -iregex -regextype -type -xtype -size -mtime -atime -ctime "

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from keyturn.readers.paths import unknown_path
 from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.ceiling import anything
 from keyturn.readers.shell.effects import entered
 from keyturn.readers.shell.grammar import programs
 from keyturn.readers.shell.variables import variable_effect, variable_problem
@@ -18,6 +19,8 @@ from keyturn.readers.shell.wordlist import words
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ALIAS = re.compile(r"([A-Za-z_][A-Za-z0-9_.+-]*)=(.*)", re.DOTALL)
+_ELEMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\[[0-9]+\]")
+"""One element of an array: its subscript is a number, so nothing is evaluated. A file it could also name stands for no other."""
 _MASK = re.compile(r"[0-7]{0,2}[2367]")
 _PLAIN_SETTINGS = words(
     "autocd cdspell checkhash checkjobs checkwinsize cmdhist complete_fullquote direxpand dirspell execfail extquote "
@@ -31,11 +34,14 @@ Found = tuple[list[tuple[str, Argument | None]], list[Argument]]
 
 
 def _sorted(arguments: list[Argument], flags: str, valued: str, call: Call) -> Found | None:
-    """Options and operands as bash's internal getopt sorts them; None, and a refusal, where that is not known."""
+    """Options and operands as bash's internal getopt sorts them; None where that is not known, or with a refusal.
+
+    Words that are only known when it runs may ask for anything: a name's subscript is evaluated, a variable may be PATH.
+    """
     given: list[tuple[str, Argument | None]] = []
     at = 0
     if any(argument.many for argument in arguments):
-        call.refuse("A word that may become several words when it runs")
+        anything(call)
         return None
     while at < len(arguments):
         argument = arguments[at]
@@ -106,9 +112,16 @@ def getopts(arguments: list[Argument], call: Call) -> None:
 
 
 def unset(arguments: list[Argument], call: Call) -> None:
-    """unset: variables by their plain names."""
-    found = _sorted(arguments, "v", "", call)
+    """unset: variables by their plain names, or functions."""
+    arguments = [Argument(a.text, a.span) if a.wild and _ELEMENT.fullmatch(a.text) else a for a in arguments]
+    found = _sorted(arguments, "vf", "", call)
+    if found and any(letter == "f" for letter, _ in found[0]):
+        if not all(name.known for name in found[1]):
+            call.refuse("A function whose name is only known when it runs")
+        return
     for name in found[1] if found else []:
+        if name.known and _ELEMENT.fullmatch(name.text):
+            name = Argument(name.text.partition("[")[0], name.span)
         if name.known and name.text == "IFS":
             continue
         sets(name, call)
@@ -172,7 +185,9 @@ def jobs(arguments: list[Argument], call: Call) -> None:
 
 
 def resume(arguments: list[Argument], call: Call) -> None:
-    """fg, bg, disown: jobs of this shell."""
+    """fg, bg, disown: jobs of this shell. Words that are only known when it runs name jobs, or are none."""
+    if any(argument.many or not argument.known for argument in arguments):
+        return
     _sorted(arguments, "ahr" if call.program == "disown" else "", "", call)
 
 

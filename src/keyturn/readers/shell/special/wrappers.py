@@ -39,6 +39,8 @@ def env(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     words = read_words(grammar, arguments, call, stops=True)
     held(words, call)
     operands = list(words.operands)
+    if operands and operands[0].known and operands[0].text == "-":
+        operands.pop(0)  # env(1): the same as -i
     while operands and (match := _assignment(operands[0])):
         known = operands.pop(0).known
         effect = variable_effect(match.group(1), match.group(2) if known else None, visible=True)
@@ -101,9 +103,8 @@ def watch(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     words = read_words(grammar, arguments, call, stops=True)
     shown = [given.option.shown for given in words.given]
     if not words.operands:
-        if "--help" not in shown and "--version" not in shown:
-            call.refuse("watch without a command")
-    elif "--exec" in shown:
+        return  # it tells how it is used
+    if "--exec" in shown:
         call.nest(words.operands)
     else:
         text = " ".join(operand.text for operand in words.operands)
