@@ -55,15 +55,28 @@ CONFIGURING_PAIRS = (
 )
 
 
-_SPLITS = re.compile(r"""[\s"'\\](?:/|\.\.)|\\0?57|\|\s*$""")
-"""A name that programs which split lines into words (xargs) would take for two, the second one leading elsewhere, that tar
-would take for another, or that perl would take for a command, as it ends with a bar."""
+_SPLITS = re.compile(r"""[\s"'\\](?:/|\.\.|-[^\s"'\\])|\\0?57|\|\s*$""")
+"""A name that programs which split lines into words (xargs) would take for two, the second one leading elsewhere or an option,
+that tar would take for another, or that perl would take for a command, as it ends with a bar."""
+
+_BLANKS = re.compile(r"""[\s"'\\]+""")
 
 
-def path_effects(verb: Verb, path: str, around: Surroundings, wild: bool = False) -> list[Effect]:
+def _splits_badly(path: str, wild: bool) -> bool:
+    """Whether *path*, split into words, is more than names of ordinary files of the working folder."""
+    if _SPLITS.search(path):
+        return True
+    words = _BLANKS.split(path)[1:]
+    return any((_may_configure(word, all_of_a_folder=False) if wild else _configures(word)) for word in words)
+
+
+def path_effects(
+    verb: Verb, path: str, around: Surroundings, wild: bool = False, ordinary: bool = False
+) -> list[Effect]:
     """The effects of doing *verb* to *path* (absolute or relative to `around.cwd`).
 
-    With *wild*, `*`, `?` and `[…]` in *path* are patterns; a pattern's zone is that of its fixed folder.
+    With *wild*, `*`, `?` and `[…]` in *path* are patterns; a pattern's zone is that of its fixed folder. *ordinary*: none of
+    the names is one that programs obey.
     """
     whole = absolute(path, around)
     if not wild:
@@ -73,8 +86,9 @@ def path_effects(verb: Verb, path: str, around: Surroundings, wild: bool = False
         folder = fixed_folder(path, around)
         where = zone(folder, around) if folder and not _too_high(folder, whole, around) else "unknown"
         labels = _wild_labels(whole, around)
-        configures = _may_configure(whole, verb == "deletes" and folder != around.workspace)
-    configures = configures or _SPLITS.search(path) is not None
+        whole_folder = verb == "deletes" and folder != around.workspace
+        configures = not ordinary and _may_configure(whole, whole_folder)
+    configures = configures or _splits_badly(path, wild)
     effects = [Effect(verb, whole, where, labels)]
     if verb in ("writes", "deletes") and (configures or where == "keyturn"):
         effects.append(Effect("configures", whole, where, labels))
@@ -318,7 +332,7 @@ def _beginnings_meet(components: list[str], pieces: list[str]) -> bool:
 
 @lru_cache(maxsize=16_384)
 def may_match(left: str, right: str) -> bool:
-    """Whether some file name matches both shell patterns. A bracket expression counts as any character."""
+    """Whether some file name matches both shell patterns. A bracket expression with a range counts as any character."""
     if (right.startswith(".") and left[:1] in ("*", "?")) or (
         left.startswith(".") and right[:1] in ("*", "?")
     ):
@@ -331,12 +345,21 @@ def names_meet(left: str, right: str) -> bool:
     return _meet(_tokens(left), _tokens(right))
 
 
-def _tokens(pattern: str) -> tuple[str, ...]:
-    tokens: list[str] = []
+_LETTERS = re.compile(r"\[([A-Za-z0-9]+)\]")
+"""A bracket expression that is a plain list of characters."""
+
+Token = str | frozenset[str]
+
+
+def _tokens(pattern: str) -> tuple[Token, ...]:
+    tokens: list[Token] = []
     at = 0
     while at < len(pattern):
         close = pattern.find("]", at + 2)
-        if pattern[at] == "[" and close > 0:
+        if listed := _LETTERS.match(pattern, at):
+            tokens.append(frozenset(listed.group(1)))
+            at = listed.end()
+        elif pattern[at] == "[" and close > 0:
             tokens.append("?")
             at = close + 1
         else:
@@ -345,7 +368,18 @@ def _tokens(pattern: str) -> tuple[str, ...]:
     return tuple(tokens)
 
 
-def _meet(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
+def _agree(a: Token, b: Token) -> bool:
+    """Whether one character can be both."""
+    if a == "*" or b == "*":
+        return False
+    if a == "?" or b == "?":
+        return True
+    if isinstance(a, str):
+        return a == b if isinstance(b, str) else a in b
+    return b in a if isinstance(b, str) else bool(a & b)
+
+
+def _meet(left: tuple[Token, ...], right: tuple[Token, ...]) -> bool:
     """Whether two patterns of `*`, `?` and characters have a common match: O(len × len)."""
     reach = [[False] * (len(right) + 1) for _ in range(len(left) + 1)]
     reach[0][0] = True
@@ -363,7 +397,7 @@ def _meet(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
                 reach[i][j + 1] = True
                 if a:
                     reach[i + 1][j] = True
-            if a and b and (a == b or "?" in (a, b)) and "*" not in (a, b):
+            if a and b and _agree(a, b):
                 reach[i + 1][j + 1] = True
     return reach[len(left)][len(right)]
 

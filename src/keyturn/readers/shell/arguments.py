@@ -6,7 +6,7 @@ import re
 
 from msgspec.structs import replace
 
-from keyturn.readers.shell.calls import Argument, Scene
+from keyturn.readers.shell.calls import Argument, Scene, pieces
 from keyturn.readers.shell.emission import Emission
 from keyturn.readers.shell.inheritance import POSITIONAL
 from keyturn.readers.shell.syntax import Glob, Home, Part, Substitution, Text, Variable, Word
@@ -27,6 +27,9 @@ _GENERIC = re.compile(
     r"BACKUP|ARCHIVE|IMAGES?|TEXT|PARAM|VAR|ARG|X|Y|I|F|D|N)(?:_(?=[A-Z])|(?![A-Z])|(?=FILE|DIR|NAME|LIST)))+[0-9]?"
 )
 """Names made of words for files and folders alone: what scripts call their own variables, not what holds a credential's place."""
+
+_ENDING = re.compile(r"[._-]?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9]+)*")
+"""An ending without patterns in it, as file names have."""
 
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9_./@:+,%=-]+")
 
@@ -105,6 +108,8 @@ def _fitting(word: Word, scene: Scene) -> list[Argument]:
         lines = scene.printed.get(part) or ()
     elif isinstance(part, Variable) and _is_simple(part):
         lines = scene.patterns.get(part.name, ())
+    elif isinstance(part, Variable):
+        lines = _shortened(part, scene.patterns.get(part.name, ()))
     else:
         return []
     at = parts.index(part)
@@ -114,7 +119,7 @@ def _fitting(word: Word, scene: Scene) -> list[Argument]:
     if (before or behind) and not all(line.known or line.wild for line in lines):
         return []
     split = not part.quoted
-    pieces = [
+    found = [
         replace(
             line, text=before + line.text + behind, prefix=before + line.prefix, span=word.span, many=split
         )
@@ -122,8 +127,25 @@ def _fitting(word: Word, scene: Scene) -> list[Argument]:
     ]
     if split and any(line.wild for line in lines):
         # A name with blanks becomes several words, the others relative to the working folder.
-        pieces.append(Argument("./**/*", word.span, known=False, prefix="./", wild=True, many=True))
-    return pieces
+        found.append(pieces(word.span, many=True))
+    return found
+
+
+def _shortened(part: Variable, lines: tuple[Argument, ...]) -> tuple[Argument, ...]:
+    """What `${f%.js}` fits where every name ends in `.js`; nothing where that isn't sure."""
+    ending = "".join(p.value for p in part.word.parts if isinstance(p, Text)) if part.word is not None else ""
+    whole = part.word is not None and all(isinstance(p, Text) for p in part.word.parts)
+    if part.operator not in ("%", "%%") or part.index or not whole or not _ENDING.fullmatch(ending):
+        return ()
+    if not all((line.known or line.wild) and _ends_with(line.text, ending) for line in lines):
+        return ()
+    return tuple(replace(line, text=line.text[: -len(ending)]) for line in lines)
+
+
+def _ends_with(pattern: str, ending: str) -> bool:
+    """Whether every name that fits *pattern* ends in *ending*, and something stands before that in its last part."""
+    before = pattern.removesuffix(ending)
+    return before != pattern and not before.endswith("/") and bool(before) and not before.endswith("[")
 
 
 def _is_nobodys(part: Part) -> bool:

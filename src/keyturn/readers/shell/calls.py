@@ -23,7 +23,8 @@ class Argument(Struct, frozen=True):
     `wild` says that only names inside the folder of `text` can come of it; `many` that it may become any
     number of words; `inherited` that all that isn't known of it are variables which the script does not set
     (see `inheritance`), so that no word of it begins with a dash; `unset` that these are names which no
-    environment has (in small letters, or the script's arguments), so they are nobody's secret, and most likely empty.
+    environment has (in small letters, or the script's arguments), so they are nobody's secret, and most likely empty;
+    `ordinary` that no word of it is a name that programs obey.
     """
 
     text: str
@@ -34,6 +35,7 @@ class Argument(Struct, frozen=True):
     many: bool = False
     inherited: bool = False
     unset: bool = False
+    ordinary: bool = False
 
     @property
     def may_be_option(self) -> bool:
@@ -166,9 +168,8 @@ class Call(Struct):
                 self.effects += unknown_path(verb, text)
             else:
                 around = replace(self.scene.around, cwd=folder or "/")
-                self.effects += path_effects(
-                    verb, "./" + text if text.startswith("~") else text, around, argument.wild
-                )
+                text = "./" + text if text.startswith("~") else text
+                self.effects += path_effects(verb, text, around, argument.wild, argument.ordinary)
 
     def runs(self, what: str) -> None:
         """Note that code called *what* runs; from a folder outside the workspace it is code of that zone, too."""
@@ -219,6 +220,14 @@ class Call(Struct):
         """Note that *words* run as a command."""
         if words:
             self.nested.append((words, scene or self.scene))
+
+
+def pieces(span: Span, many: bool = False) -> Argument:
+    """What names with blanks in them become where a program or a shell splits lines into words: names of the working folder.
+
+    A name whose pieces lead elsewhere, are options or name what programs obey is told when it is made (`readers.paths`).
+    """
+    return Argument("./**/*", span, known=False, prefix="./", wild=True, many=many, ordinary=True)
 
 
 def below(folder: Argument, name: Argument) -> Argument:

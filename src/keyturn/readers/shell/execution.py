@@ -19,7 +19,7 @@ from keyturn.readers.shell.commands import work_out
 from keyturn.readers.shell.content import Trust, follow
 from keyturn.readers.shell.emission import emit
 from keyturn.readers.shell.inheritance import within
-from keyturn.readers.shell.names import LEFT_OVER, goes_on_elsewhere, passed_on
+from keyturn.readers.shell.names import LEFT_OVER, goes_on_elsewhere, passed_on, passed_through
 from keyturn.readers.shell.results import MAX_STEPS, Folders, Results
 from keyturn.readers.shell.scope import assigned, functions, without
 from keyturn.readers.shell.syntax import (
@@ -167,8 +167,11 @@ class Commands(Results, ABC):
             self._add(step)
         deeper = replace(scene, depth=scene.depth + 1)
         moved: Folders = frozenset()
+        printed: list[tuple[Argument, ...] | None] = []
         for nested, where in call.nested:
+            self._lines = None
             moved |= self.command(nested, replace(where, depth=deeper.depth), span)
+            printed.append(self._lines)
         for script, dialect, at in call.scripts:
             first = len(self.steps)
             inner_scene = replace(call.scene, depth=deeper.depth, given=None)
@@ -177,6 +180,8 @@ class Commands(Results, ABC):
                 self._add(Step(call.program, (), effects=(LEFT_OVER,), span=span))
         quiet = not (call.nested or call.scripts or inner)
         self._lines = passed_on(call) if quiet else None
+        if call.nested and not (call.scripts or inner):
+            self._lines = passed_through(call, printed)
         if call.program == "alias":
             self._aliases |= {word.text.split("=", 1)[0] for word in words[1:] if "=" in word.text}
         if call.program == "unset" and any(word.text in self._functions for word in words[1:]):

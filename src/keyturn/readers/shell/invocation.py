@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.ceiling import widest
+from keyturn.readers.shell.globbing import taken_for_option
 from keyturn.readers.shell.grammar import Grammar, Option
 
 _REMOTE = re.compile(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._-]+):(.*)", re.DOTALL)
@@ -47,7 +48,7 @@ def read_words(grammar: Grammar, arguments: list[Argument], call: Call, stops: b
             words.operands += arguments[at:]
             break
         if not argument.known and argument.may_be_option:
-            if not grammar.harmless:
+            if not grammar.harmless and not taken_for_option(grammar, argument, arguments, call):
                 widest(grammar, call)
             words.operands.append(argument)
             continue

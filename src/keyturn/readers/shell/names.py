@@ -42,6 +42,8 @@ _SPEAKING = words("-printf -ls -exec -execdir -ok -okdir -help --help -version -
 """Words of find that make it, or what it runs, print something other than names."""
 
 
+_RUNNING = words("-exec -execdir -ok -okdir")
+
 _ONE_NAME = {
     "whoami": words(""),
     "logname": words(""),
@@ -85,9 +87,60 @@ def _told(call: Call) -> tuple[Argument, ...] | None:
 
 _LISTS = {
     "ls": words("-1 --reverse -r -t -S -X -v -U --sort --almost-all -A --ignore-backups -B --directory -d"),
-    "git": words("-z --cached -c --others -o --modified -m --deleted -d --exclude-standard --full-name"),
+    "git": words(
+        "-z --cached -c --others -o --modified -m --deleted -d --exclude-standard --full-name --name-only --staged --diff-filter "
+        "--merge-base --files-with-matches --files-without-match --null --ignore-case --word-regexp --extended-regexp "
+        "--fixed-strings --perl-regexp --basic-regexp --untracked --no-index -I -e"
+    ),
 }
 """Programs that print names as they stand in the working folder, with options that add nothing to these."""
+
+_NAMING = {
+    "grep": words("--files-with-matches --files-without-match --name-only"),
+    "diff": words("--name-only"),
+}
+"""Subcommands of git that print names when one of these is given: from the top of the repository or from here, below either way."""
+
+
+_SEARCHES = words(
+    "--files-with-matches --files-without-match --ignore-case --smart-case --extended-regexp --basic-regexp --fixed-strings "
+    "--perl-regexp --word-regexp --line-regexp --regexp --invert-match --max-count --no-messages --recursive "
+    "--dereference-recursive --binary-files --text -I --include --exclude --exclude-dir --devices --directories --null --glob --iglob "
+    "--type --type-not --hidden --no-ignore --follow --max-depth --sort --sortr --case-sensitive --case-insensitive --unrestricted "
+    "-U --multiline"
+)
+"""Options under which a search that prints only the names of files prints nothing else."""
+_NAMES_ONLY = frozenset({"--files-with-matches", "--files-without-match"})
+_EXPRESSION = frozenset({"--regexp", "--file"})
+_SEARCHERS = {"grep": False, "egrep": False, "fgrep": False, "rg": True}
+"""Programs that search, and whether they go through the working folder when no place is named."""
+
+
+def _searched(call: Call) -> tuple[Argument, ...] | None:
+    """What `grep -l` and `rg -l` print: names of the files that they look at."""
+    options = set(call.options)
+    if (
+        call.problems
+        or call.program not in _SEARCHERS
+        or not _NAMES_ONLY & options
+        or not options <= _SEARCHES
+    ):
+        return None
+    places = call.operands if _EXPRESSION & options else call.operands[1:]
+    everywhere = _SEARCHERS[call.program]
+    deeply = everywhere or {"--recursive", "--dereference-recursive"} & options
+    if {"--dereference-recursive", "--follow"} & options or not all(p.known or p.wild for p in places):
+        return None
+    if not places:
+        return (Argument("**/*", call.span, known=False, wild=True),) if deeply else None
+    below = tuple(
+        Argument(
+            f"{place.text.rstrip('/') or '/'}/**/*", call.span, known=False, prefix=place.text if place.known else place.prefix,
+            wild=True,
+        )
+        for place in places
+    )  # fmt: skip
+    return (*places, *below) if deeply else tuple(places)
 
 
 def _listed(call: Call) -> tuple[Argument, ...] | None:
@@ -95,6 +148,10 @@ def _listed(call: Call) -> tuple[Argument, ...] | None:
     if call.problems or call.program not in _LISTS or not set(call.options) <= _LISTS[call.program]:
         return None
     if call.program == "git":
+        if call.subcommand in _NAMING:
+            asked = _NAMING[call.subcommand] & set(call.options)
+            above = call.subcommand == "grep" and any(".." in o.text or not o.known for o in call.operands)
+            return (Argument("**/*", call.span, known=False, wild=True),) if asked and not above else None
         plain = call.subcommand == "ls-files" and all(o.known or o.wild for o in call.operands)
         inside = all(not o.text.startswith(("/", ":")) and ".." not in o.text for o in call.operands)
         return (Argument("**/*", call.span, known=False, wild=True),) if plain and inside else None
@@ -119,7 +176,7 @@ def passed_on(call: Call) -> tuple[Argument, ...] | None:
     told = _told(call)
     if told is not None:
         return told
-    listed = _listed(call)
+    listed = _listed(call) or _searched(call)
     if listed is not None:
         return listed
     if call.program == "find":
@@ -129,6 +186,21 @@ def passed_on(call: Call) -> tuple[Argument, ...] | None:
         if not reads and not call.problems:
             return call.scene.lines
     return None
+
+
+def passed_through(call: Call, printed: list[tuple[Argument, ...] | None]) -> tuple[Argument, ...] | None:
+    """What every line fits that the commands print which *call* runs: `xargs grep -l`, `find -exec grep -l`; or None."""
+    if call.problems or call.program not in ("xargs", "find"):
+        return None
+    if call.program == "find" and _SPEAKING.difference(_RUNNING, call.options) != _SPEAKING.difference(
+        _RUNNING
+    ):
+        return None
+    lines = [line for each in printed if each is not None for line in each]
+    if any(each is None for each in printed):
+        return None
+    asked = call.prints if call.program == "find" and {"-print", "-print0"} & set(call.options) else ()
+    return tuple(dict.fromkeys((*lines, *(asked or ()))))
 
 
 def takes_input(redirections: tuple[Redirection, ...]) -> bool:

@@ -9,6 +9,7 @@ from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.ceiling import anything
 from keyturn.readers.shell.effects import labelled
 from keyturn.readers.shell.grammar import Grammar
+from keyturn.readers.shell.special.find_names import Names, reaching
 from keyturn.readers.shell.special.wrappers import inserted
 from keyturn.readers.shell.wordlist import words
 
@@ -82,8 +83,10 @@ class _Expression:
         self._roots = roots
         self._call = call
         self._at = 0
-        self._deletes = False
-        self._commands: list[tuple[list[Argument], bool]] = []
+        self._deletes: list[int] = []
+        self._prints: list[int] = []
+        self._commands: list[tuple[int, list[Argument], bool]] = []
+        self._seen, self._true = reaching([word.text if word.known else None for word in words], self._arity)
 
     def read(self) -> None:
         """Read all of it, then add what the actions do to what is found."""
@@ -97,16 +100,40 @@ class _Expression:
                     self._call.path("reads", word)
                 continue
             self._primary(word)
-        found = self._found()
-        self._call.prints = (*(root for root in self._roots if _may_be_found(root, found)), *found)
-        if self._deletes:
-            for name in found:
+        self._call.prints = self._printed()
+        for place in self._deletes:
+            for name in self._found(self._seen.get(place)):
                 self._call.path("deletes", name)
-        for command, in_folder in self._commands:
-            self._run(command, in_folder, found)
+        for place, command, in_folder in self._commands:
+            self._run(command, in_folder, self._found(self._seen.get(place)))
+
+    def _printed(self) -> tuple[Argument, ...]:
+        """Names that are printed: those that reach a `-print`, or all for which the expression is true where there is none."""
+        asked = [self._seen.get(place) for place in self._prints] if self._prints else [self._true]
+        found = list(dict.fromkeys(name for names in asked for name in self._found(names)))
+        return (*(root for root in self._roots if _may_be_found(root, found)), *found)
+
+    def _arity(self, at: int) -> int | None:
+        """How many words the primary at *at* takes beside itself; None where that is not described."""
+        text = self._words[at].text
+        if text in ALONE or text in _REFUSED or text == "-delete":
+            return 0
+        if text in WITH_TEXT or text in WITH_FILE or _NEWER.fullmatch(text):
+            return 1
+        if text in WRITING:
+            return 2 if text == "-fprintf" else 1
+        if text not in RUNNING:
+            return None
+        for index in range(at + 1, len(self._words)):
+            word, before = self._words[index], self._words[index - 1]
+            if word.known and (word.text == ";" or (word.text == "+" and before.text == "{}")):
+                return index - at
+        return None
 
     def _primary(self, word: Argument) -> None:
         text = word.text
+        if text in ("-print", "-print0"):
+            self._prints.append(self._at - 1)
         self._call.options += [text] if text.startswith("-") else []
         if text in ALONE or text in _REFUSED:
             return
@@ -123,7 +150,7 @@ class _Expression:
             if text == "-fprintf":
                 self._value(word)
         elif text == "-delete":
-            self._deletes = True
+            self._deletes.append(self._at - 1)
         elif text in RUNNING:
             self._command(word)
         elif text.startswith("-") and not _PRIMARY.fullmatch(text):
@@ -145,48 +172,44 @@ class _Expression:
         return value
 
     def _command(self, word: Argument) -> None:
+        place = self._at - 1
         words: list[Argument] = []
         while self._at < len(self._words):
             argument = self._words[self._at]
             self._at += 1
             ends = argument.known and argument.text in (";", "+")
             if ends and (argument.text == ";" or (words and words[-1].text == "{}")):
-                self._commands.append((words, word.text.endswith("dir")))
+                self._commands.append((place, words, word.text.endswith("dir")))
                 return
             if argument.may_bring_options:
                 anything(self._call)
             words.append(argument)
         self._commands.append(
-            (words, word.text.endswith("dir"))
+            (place, words, word.text.endswith("dir"))
         )  # find(1) stops with an error; read all the same
 
-    def _found(self) -> list[Argument]:
-        """What find may find: names below the starting points, narrowed by a single `-name` where there is one."""
+    def _found(self, names: Names) -> list[Argument]:
+        """What find may find: names below the starting points that fit one of *names*."""
         texts = [word.text for word in self._words]
         if any(option in _FOLLOWS for option in self._call.options):
             return [Argument("{}", self._call.span, known=False, prefix="/")]
-        last = "*"
-        plain = not any(t in ("-o", "-or", ",", "!", "-not", "(") for t in texts)
-        if plain and texts.count("-name") == 1 and texts.index("-name") + 1 < len(texts):
-            pattern = self._words[texts.index("-name") + 1]
-            if (
-                pattern.known
-                and "/" not in pattern.text
-                and "\\" not in pattern.text
-                and not _risky(pattern.text)
-            ):
-                last = pattern.text
+        lasts = ("*",) if names is None or any(_risky(name) for name in names) else names
         found = []
         for root in self._roots:
             found += self._sought(texts, root)
             text = root.text.rstrip("/") or ("/" if root.text else ".")
             prefix = root.text if root.known else root.prefix
-            path = f"{text.rstrip('/')}/**/{last}"
-            found.append(
-                Argument(
-                    path, self._call.span, known=False, prefix=prefix or "./", wild=root.known or root.wild
+            for last in lasts:
+                path = f"{text.rstrip('/')}/**/{last}"
+                found.append(
+                    Argument(
+                        path,
+                        self._call.span,
+                        known=False,
+                        prefix=prefix or "./",
+                        wild=root.known or root.wild,
+                    )
                 )
-            )
         return found
 
     def _sought(self, texts: list[str], root: Argument) -> list[Argument]:

@@ -7,7 +7,7 @@ import re
 from msgspec.structs import replace
 
 from keyturn.actions import Effect
-from keyturn.readers.shell.calls import Argument, Call
+from keyturn.readers.shell.calls import Argument, Call, pieces
 from keyturn.readers.shell.effects import always, enter
 from keyturn.readers.shell.grammar import Grammar
 from keyturn.readers.shell.invocation import Words, read_words
@@ -73,8 +73,7 @@ def xargs(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     together = any("-J" in given.option.names for given in words.given)
     if marker is None and lines is not None:
         whole = any({"-0", "-d"} & set(given.option.names) for given in words.given)
-        pieces = () if whole else (Argument("./**/*", call.span, known=False, prefix="./", wild=True),)
-        for line in (*lines, *pieces):
+        for line in (*lines, *(() if whole else (pieces(call.span),))):
             call.nest([*operands, replace(line, span=call.span)])
     elif marker is None:
         call.nest([*operands, Argument("…", call.span, known=False, many=True)])

@@ -1,0 +1,273 @@
+"""Which names reach a command: find's own answer, bash's own expansion and real programs are the second opinion."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import random
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from readers_cases import AROUND
+
+from keyturn.readers.paths import names_meet, path_effects
+from keyturn.readers.shell import read_shell
+from keyturn.readers.shell.special.find_names import either_case
+
+FILES = [
+    "a.c", "b.h", "C.C", "d.txt", "e", "-o.c", "x y.c", "s/a.c", "s/b.h", "s/CLAUDE.md", "s/t/z.C", "s/t/.c", ".hidden.c",
+]  # fmt: skip
+_PRIMARIES = [
+    "-name '*.c'", "-name '*.h'", "-iname '*.c'", "-name 'a*'", "-type f", "-type d", "-maxdepth 2", "-empty", "-name '*'",
+    "-name s -prune", "-name '[ab].?'", "-iname '[a-c].c'", "-path './s/*'", "-newer a.c", "-true", "-false",
+]  # fmt: skip
+
+
+def expression(chance: random.Random, depth: int = 0) -> str:
+    """A random expression of find with one or more `-exec`s of different names."""
+    kind = chance.random()
+    if depth > 3 or kind < 0.45:
+        one = chance.choice(_PRIMARIES)
+        return f"{one} -exec echo {chance.choice('PQR')} {{}} \\;" if chance.random() < 0.4 else one
+    if kind < 0.6:
+        return f"\\( {expression(chance, depth + 1)} \\)"
+    if kind < 0.7:
+        return (
+            f"! {expression(chance, depth + 1)}"
+            if chance.random() < 0.5
+            else f"-not \\( {expression(chance, depth + 1)} \\)"
+        )
+    joint = chance.choice([" ", " -a ", " -o ", " -or ", " , "])
+    return expression(chance, depth + 1) + joint + expression(chance, depth + 1)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("names")
+    for name in FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.skipif(shutil.which("find") is None, reason="find is the second opinion and is missing")
+def test_find_hands_no_command_a_name_that_the_reading_does_not_give_it(tree: Path) -> None:
+    chance, narrowed, seen = random.Random(11), 0, 0
+    for _ in range(400):
+        script = f"find . {expression(chance)}"
+        ran = subprocess.run(["bash", "-c", script], cwd=tree, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            continue  # find refuses the expression: nothing ran
+        reading = read_shell(script, AROUND)
+        assert reading.complete, (script, reading.unread)
+        given: dict[str, set[str]] = {}
+        for step in reading.steps:
+            if step.program == "echo" and len(step.argv) == 3:
+                given.setdefault(step.argv[1], set()).add(step.argv[2])
+        for line in ran.stdout.splitlines():
+            mark, _, name = line.partition(" ")
+            if mark not in "PQR" or not name.startswith("."):
+                continue
+            seen += 1
+            patterns = given.get(mark, set())
+            shown = name.rsplit("/", 1)[-1]
+            assert any(fnmatch.fnmatchcase(shown, p.rsplit("/", 1)[-1]) for p in patterns), (
+                script,
+                line,
+                patterns,
+            )
+        narrowed += any(not p.endswith("/*") for all_of in given.values() for p in all_of)
+    assert seen > 500
+    assert narrowed > 60  # the negative control of the test: it does narrow
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "found"),
+    [
+        ("*.TxT", "a.txt", True),
+        ("*.txt", "A.TXT", True),
+        ("claude.md", "CLAUDE.md", True),
+        ("*.txt", "a.text", False),
+        ("[a-c]x", "BX", True),
+        ("stra\u00dfe", "stra\u00dfe", True),
+    ],
+)
+def test_either_case_is_what_find_takes_for_the_same(pattern: str, name: str, found: bool) -> None:
+    assert names_meet(either_case(pattern), name) is found
+
+
+def effects_of(script: str) -> set[str]:
+    return {
+        f"{effect.verb}:{effect.zone}" for step in read_shell(script, AROUND).steps for effect in step.effects
+    }
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "find . -iname claude.md -exec touch {} +",
+        "find . ! -name '*.c' -exec touch {} +",
+        "find . -name '*.c' -o -exec touch {} +",
+        "find . -name '*.c' , -exec touch {} +",
+        "find . \\( -name '*.c' -o -type f \\) -exec touch {} +",
+        "find . \\( -name '*.c' -exec touch {} +",
+        "find . -name '*.c' -frob -exec touch {} +",
+        "find . -name *.c -exec touch {} +",
+    ],
+)
+def test_what_may_be_any_name_may_be_one_that_programs_obey(script: str) -> None:
+    assert "configures:workspace" in effects_of(script) or not read_shell(script, AROUND).complete
+
+
+def test_names_that_are_looked_for_are_all_that_is_touched() -> None:
+    assert effects_of("find . \\( -name '*.c' -o -iname '*.h' \\) ! -path './x/*' -exec touch {} +") == {
+        "reads:workspace",
+        "writes:workspace",
+    }
+
+
+# --- patterns that could be options -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "script", ["touch *.php", "chmod +x *.sh", "mv *.jpg pictures/", "rm *.o", "cp *.jpg pictures/"]
+)
+def test_a_pattern_with_an_ending_stays_in_its_folder_even_if_a_name_is_taken_for_an_option(
+    script: str,
+) -> None:
+    assert all(one.endswith(":workspace") for one in effects_of(script)), effects_of(script)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "touch *",
+        "chmod +x *",
+        "sort *.txt",
+        "tar cf x *.txt",
+        "sed -i s/a/b/ *.c",
+        "cp * pictures/",
+        "touch *x",
+        "rm *.*",
+        "touch */*.c",
+    ],
+)
+def test_where_a_name_could_be_any_option_it_is_read_as_all_of_them(script: str) -> None:
+    assert any(one.endswith(":unknown") for one in effects_of(script)), effects_of(script)
+
+
+@pytest.mark.parametrize("program", ["touch", "mv", "cp", "chmod +x"])
+def test_real_programs_do_no_more_with_a_name_that_looks_like_an_option(program: str, tmp_path: Path) -> None:
+    """GNU's own programs, in a folder with names made for it: what changes is named by the reading."""
+    outside, inside = tmp_path / "outside", tmp_path / "inside"
+    outside.mkdir()
+    inside.mkdir()
+    (inside / "d").mkdir()
+    for name in (
+        "-td.x",
+        "-rx.x",
+        "--target-directory=d.x",
+        "--reference=a.x",
+        "-S.x",
+        "-t.x",
+        "--suffix=q.x",
+        "a.x",
+        "b.x",
+    ):
+        (inside / name).write_text(name, encoding="utf-8")
+    (inside / "d.x").mkdir()
+    before = sorted(p.name for p in outside.iterdir())
+    script = f"{program} *.x" + (" d" if program in ("mv", "cp") else "")
+    reading = read_shell(script, AROUND)
+    subprocess.run(["bash", "-c", script], cwd=inside, capture_output=True, check=False)
+    assert sorted(p.name for p in outside.iterdir()) == before
+    written = [
+        e.what.removeprefix("/data/project/") for s in reading.steps for e in s.effects if e.verb == "writes"
+    ]
+    for root, _, files in os.walk(inside):
+        for name in files:
+            path = os.path.relpath(os.path.join(root, name), inside)
+            if "/" in path:
+                assert any(
+                    re.fullmatch(fnmatch.translate(one), path) or path.startswith(one + "/")
+                    for one in written
+                ), path
+
+
+# --- names in lines ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "grep -rl x src | xargs wc -l",
+        "rg -l x src | xargs wc -l",
+        "grep -lZ x a.c b.c | xargs -0 wc -l",
+        "git diff --name-only | xargs cat",
+        "git grep -l x | xargs cat",
+        "find src -name '*.c' | xargs grep -l x | xargs cat",
+        "find src -name '*.c' -exec grep -l x {} + | xargs cat",
+        "cat $(grep -rl x src)",
+    ],
+)
+def test_names_that_a_search_prints_are_those_it_looked_at(script: str) -> None:
+    reading = read_shell(script, AROUND)
+    assert reading.complete
+    assert effects_of(script) <= {"reads:workspace"}, effects_of(script)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "grep -r x src | xargs cat",  # prints lines, not names
+        "grep -rlc x src | xargs cat",
+        "rg x src | xargs cat",
+        "rg -l --heading x src | xargs cat",
+        "grep -Rl x src | xargs cat",  # follows links
+        "grep -l x | xargs cat",
+        "git diff | xargs cat",
+        "git grep -l x -- ../other | xargs cat",
+        "git -C .. diff --name-only | xargs cat",
+        "find src -exec cat {} + | xargs rm",
+        "find src -exec grep -l x {} + -printf '%f' | xargs cat",
+        "find src | xargs cat | xargs cat",
+        "grep -rl x /etc | xargs cat",
+    ],
+)
+def test_what_prints_more_than_names_names_anything(script: str) -> None:
+    assert effects_of(script) - {"reads:workspace"}, script
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a CLAUDE.md b.py", True),
+        ("a .git/x b.py", True),
+        ("a -rf", True),
+        ("a /etc/passwd", True),
+        ("a ../x", True),
+        ("a 'CLAUDE.md'", True),
+        ("Report - final.pdf", False),
+        ("a b.py", False),
+    ],
+)
+def test_a_name_that_falls_apart_into_more_is_told_when_it_is_made(name: str, told: bool) -> None:
+    effects = path_effects("writes", f"/data/project/{name}", AROUND)
+    assert any(effect.verb == "configures" for effect in effects) is told
+    wild = path_effects("writes", f"/data/project/*{name}", AROUND, wild=True)
+    assert told <= any(effect.verb == "configures" for effect in wild)
+
+
+def test_a_loop_that_renames_is_followed() -> None:
+    assert effects_of('for f in src/*.js; do mv "$f" "${f%.js}.ts"; done') <= {
+        "deletes:workspace",
+        "writes:workspace",
+    }
+    for other in ('"${f%js}"', '"${f%.ts}"', '"${f%*}"', '"${f%$x}"', '"${f#src/}"', '"${f%src/*.js}"'):
+        assert (
+            any(one.endswith(":unknown") for one in effects_of(f"for f in src/*.js; do mv x {other}; done"))
+            or other == '"${f%js}"'
+        )
