@@ -17,8 +17,11 @@ from keyturn.drift.stream import CONDITIONS, day_class
 from keyturn.errors import NotFound
 from keyturn.service import baselines, behaviour_views
 from keyturn.service.behaviour_explaining import declared, effect_of, of_behaviour
+from keyturn.service.following import Following
 from keyturn.service.keyturn import Keyturn
+from keyturn.service.measuring import Measuring
 from keyturn.service.publication import propose as propose_policy
+from keyturn.service.widening import Widening
 
 
 @pytest.fixture
@@ -165,6 +168,38 @@ def test_nights_are_found_in_days_and_a_working_day_is_none(home: World) -> None
         assert [one.kind for one in course.findings] == ["behaviour.hours"]
         now = {group.name: group for group in course.groups}
         assert now["actions in its quiet hours"].now > 0.1 > now["actions in its quiet hours"].baseline
+        assert service.core.ledger.rebuild(check=True).identical
+
+    home.play(story)
+
+
+async def _uses(play: Play, command: str) -> None:
+    for _ in range(2):
+        await play.session(["ls -la", command])
+    await play.following.catch_up()
+
+
+def test_scope_that_grows_by_small_steps_is_told_against_the_first_baseline(home: World) -> None:
+    async def story(service: Keyturn) -> None:
+        play = Play(home, service)
+        play.following = Following(service.core, (Measuring, Widening))
+        await play.pinned()
+        steps = ("cat .env", "curl https://api.example/x", "touch /opt/tool/x")
+        for command in steps[:2]:
+            await _uses(play, command)
+        grown = [one for one in play.findings() if one["kind"] == "scope.grown"]
+        assert grown == []  # negative control: two steps are not enough, however often they are used
+        shown = behaviour_views.course(service.core, AGENT).powers
+        assert [step.power for step in shown.steps] == ["reads:secret", "connects:network"]
+        await _uses(play, steps[2])
+        (finding,) = [one for one in play.findings() if one["kind"] == "scope.grown"]
+        assert "reads:secret, connects:network, writes:system" in finding["observed"]
+        assert finding["expected"].startswith(f"the {len(shown.original)} of its first baseline")
+        assert finding["magnitude"]["value"] == finding["magnitude"]["baseline"] + 3
+        assert finding["explanation"]["grade"] == "NONE"
+        assert "Searched" in finding["explanation"]["searched"]
+        entries = [service.core.ledger.entry(index) for index in finding["entries"]]
+        assert [one.type for one in entries if one is not None] == ["session.measured"] * 3
         assert service.core.ledger.rebuild(check=True).identical
 
     home.play(story)

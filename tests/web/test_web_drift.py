@@ -10,6 +10,7 @@ from web_memory import MemoryWeb
 
 from keyturn.channels.web.drift import HEIGHT, TOP, chart, height
 from keyturn.drift.finding import Since
+from keyturn.drift.powers import Powers, Step
 from keyturn.service.baselines import BaselineView
 from keyturn.service.behaviour_views import AgentDrift, Course, Group, Point
 from keyturn.service.findings import FindingView
@@ -51,10 +52,14 @@ def course(agent: str = "coder", *, measured: bool = True) -> Course:
         Group("sensitive actions", 0.009, 0.083, 0.021),
         Group("sessions as surprising as one in ten", 0.1, 0.12),
     )
+    step = Step("connects:network", "s_8", 108, points[8].time)
+    grown = Powers(("reads:secret",), 40, "s_9", 1, True, 1, (), (step,))
     if not measured:
         bare = tuple(Point(one.session, 1, one.entry, one.time, 3, 0, False, {}, {}) for one in points)
         return Course(line, None, bare, (), (), (), 30.0)
-    return Course(line, pinned, points, groups, (Group("shell cat <i>", 0.0, 0.2),), (finding,), 30.0)
+    return Course(
+        line, pinned, points, groups, (Group("shell cat <i>", 0.0, 0.2),), (finding,), 30.0, powers=grown
+    )
 
 
 def test_the_fleet_and_one_agent_are_shown_to_people_only(web: MemoryWeb, client: TestClient[Any]) -> None:
@@ -82,6 +87,8 @@ def test_a_course_is_drawn_and_each_session_leads_to_its_entry(web: MemoryWeb, d
     assert "one false alarm in 30 days on average" in page
     assert "approved by riley" in page
     assert "Hours of the week: 7 of the same" in page
+    assert "Until its first baseline it used 1 power" in page
+    assert "connects:network" in page
     assert "NONE" in page
     assert "<script>" not in page
     assert " style=" not in page  # the policy of the page allows no inline style

@@ -93,6 +93,10 @@ def _course(found: Row) -> None:
         say(f"  {group['name']:<40} {100 * group['baseline']:5.1f} % → {100 * group['now']:5.1f} %{bound}")
     for group in found["categories"][:8]:
         say(f"  {visible(group['name']):<40} {100 * group['baseline']:5.1f} % → {100 * group['now']:5.1f} %")
+    used = found["powers"]
+    if used["settled"]:
+        since = ", ".join(visible(step["power"]) for step in used["steps"]) or "nothing"
+        say(f"  powers at first: {', '.join(map(visible, used['original'])) or 'none'}; since then: {since}")
     for one in found["findings"]:
         say(f"  {visible(one['id'])}  {visible(one['kind'])}: {visible(one['words'])}")
     for point in reversed(found["points"]):

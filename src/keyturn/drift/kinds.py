@@ -136,6 +136,12 @@ KINDS: dict[str, Kind] = {
         "a",
         "An action touches files or hosts that neither its instruction nor the agent's own words name.",
     ),
+    "scope.grown": Kind(
+        "credentials",
+        "medium",
+        "g",
+        "The credentials and permissions that an agent uses grew over its sessions, against the ones that it used at first.",
+    ),
     "order.broken": Kind(
         "change management",
         "high",

@@ -24,6 +24,7 @@ from keyturn.drift.stream import (
     Step,
 )
 from keyturn.ledger.entries import Entry, Put, Rows
+from keyturn.service import power_rows
 
 Body = dict[str, Any]
 
@@ -78,6 +79,7 @@ def _pinned(entry: Entry, rows: Rows) -> Iterable[Put]:
         "hours": f.get("hours", {}),
     }
     yield Put("baseline-reference", f["id"], reference)
+    yield from power_rows.pinned(entry, rows)
     if f["definition"]:
         yield Put("baseline-definition", f["definition"], {"agent": f["agent"], "id": f["id"]})
 
@@ -127,7 +129,9 @@ def _measured(entry: Entry, rows: Rows) -> Iterable[Put]:
         "entry": entry.index,
         "time": f["ended"],
     }
+    body |= {"powers": f["powers"]} if f.get("powers") else {}
     yield Put("measured", name, body, f["agent"], entry.time)
+    yield from power_rows.measured(entry, rows)
     yield Put("measured-session", f["session"], {"part": f["part"], "last": f["last"]})
     so_far = rows.row("measured-agent", f["agent"]) or {
         "agent": f["agent"],

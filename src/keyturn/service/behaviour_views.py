@@ -11,6 +11,7 @@ from keyturn import canonical
 from keyturn.drift import off_hours
 from keyturn.drift.baseline import Baseline
 from keyturn.drift.behaviour import Seen, seen
+from keyturn.drift.powers import Powers, of_row
 from keyturn.drift.stream import CONDITIONS
 from keyturn.errors import NotFound
 from keyturn.service import baselines, findings
@@ -18,6 +19,7 @@ from keyturn.service.baselines import BaselineView
 from keyturn.service.behaviour_rows import for_agent
 from keyturn.service.core import Core
 from keyturn.service.findings import FindingView
+from keyturn.service.power_rows import ROW
 
 RECENT = 100
 """Sessions that "now" is about."""
@@ -71,7 +73,8 @@ class Group(Struct, frozen=True):
 
 class Course(Struct, frozen=True):
     """One agent in full. `points` are the newest sessions, oldest first; `groups` and `categories` compare its newest `RECENT` with
-    the baseline; `days` is the promise: how many days there are between false alarms of all agents."""
+    the baseline; `days` is the promise: how many days there are between false alarms of all agents. `powers` are those that it used
+    at first, and what came since."""
 
     line: AgentDrift
     baseline: BaselineView | None
@@ -81,6 +84,7 @@ class Course(Struct, frozen=True):
     findings: tuple[FindingView, ...]
     days: float
     conditions: tuple[str, ...] = CONDITIONS
+    powers: Powers = Powers()
 
 
 def fleet(core: Core) -> list[AgentDrift]:
@@ -149,6 +153,7 @@ def course(core: Core, agent: str, last: int = 200) -> Course:
         categories=categories,
         findings=tuple(_findings(core, agent)),
         days=core.policy.drift.statistics.days_between_false_alarms,
+        powers=of_row(core.ledger.row(ROW, agent)),
     )
 
 

@@ -19,6 +19,7 @@ from keyturn.service.secret_files import SecretFiles
 from keyturn.service.sigma_rules import SigmaFollower
 from keyturn.service.silence import Silence
 from keyturn.service.unapplied import Unapplied
+from keyturn.service.widening import Widening
 
 FOLLOWERS: tuple[Callable[[Core], Follower], ...] = (
     Retaining,
@@ -27,6 +28,7 @@ FOLLOWERS: tuple[Callable[[Core], Follower], ...] = (
     Eroding,
     FindingFollower,
     Measuring,
+    Widening,
     Silence,
     Noticing,
     Mentioning,

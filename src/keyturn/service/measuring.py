@@ -20,7 +20,7 @@ from keyturn.drift.baseline import Baseline
 from keyturn.drift.features import IDLE_MS, MOST_ACTIONS, Doing, doing, session
 from keyturn.drift.stream import Promise, Surprisal
 from keyturn.ledger.entries import Draft, Entry, Rows
-from keyturn.service import behaviour, findings
+from keyturn.service import behaviour, findings, widening
 from keyturn.service.baselines import content_of
 from keyturn.service.behaviour_rows import for_agent, step_of, stream_of
 from keyturn.service.core import Core
@@ -41,6 +41,8 @@ class Part:
         self.requests: list[str] = []
         self.began = self.ended = 0
         self.agent = self.definition = self.policy = ""
+        self.effects: set[str] = set()
+        self.targets: set[str] = set()
 
 
 class Pinned:
@@ -67,6 +69,7 @@ class Measuring(Follower):
         super().__init__(core)
         self._parts: dict[str, Part] = {}
         self._pinned: dict[str, Pinned] = {}
+        self._permitted: dict[tuple[str, str], frozenset[str]] = {}
 
     def landed(self, entry: Entry) -> Sequence[Noted]:
         """An action is taken in; a session that ended is measured."""
@@ -121,6 +124,9 @@ class Measuring(Follower):
         part.agent = self.core.full(f["agent"])["name"]
         part.definition = f["definition"] or ""
         part.policy = self.core.full(f["decision"])["policy"]
+        if f["verdict"] != "refuse":
+            part.effects.update(part.doings[-1].effects)
+            part.targets.add(self.core.full(f["action"])["target"])
 
     def _measured(self, part: Part, why: str) -> list[Noted]:
         if not part.doings:
@@ -146,6 +152,9 @@ class Measuring(Follower):
             "unusual": 0,
         }
         fields["day"] = part.ended // _DAY_MS
+        fields["powers"] = widening.used(
+            self.core, part.session, part.effects, part.targets, self._given(part)
+        )
         if row is None:
             return [_draft(part, fields)]
         pinned = self._ready(row)
@@ -168,6 +177,15 @@ class Measuring(Follower):
             drift = behaviour.drift(self.core, rows, cause, fields, pinned.baseline, row)
             drafts += findings.drafts(self.core, rows, drift)
         return drafts
+
+    def _given(self, part: Part) -> frozenset[str]:
+        """What the definition gives it, worked out once."""
+        name = (part.agent, part.definition)
+        if name not in self._permitted:
+            if len(self._permitted) > 200:
+                self._permitted.clear()
+            self._permitted[name] = widening.permitted(self.core, *name)
+        return self._permitted[name]
 
     def _ready(self, row: dict[str, Any]) -> Pinned:
         known = self._pinned.get(row["id"])
