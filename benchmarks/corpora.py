@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -162,6 +164,20 @@ def _row(figure: Figure) -> dict[str, Any]:
     }
 
 
+_RULE = re.compile(r"\[rule ([^\]]+)\]")
+
+
+def _by_rule(rows: list[Row], of: int) -> None:
+    """Each rule with the share of all rows that it decides, and that no other decides beside it; `-` is no rule."""
+    named = [frozenset(_RULE.findall(" ".join(row.reasons))) or frozenset({"-"}) for row in rows]
+    together = Counter(rule for rules in named for rule in rules)
+    alone = Counter(next(iter(rules)) for rules in named if len(rules) == 1)
+    for rule, count in together.most_common():
+        print(
+            f"{rule:24} {count:6} {100 * count / of:6.2f} %   alone {alone[rule]:6} {100 * alone[rule] / of:6.2f} %"
+        )
+
+
 def main(words: list[str]) -> int:
     """Print the rows that a figure is about: those that count against it."""
     parser = argparse.ArgumentParser(
@@ -170,11 +186,18 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "--list", required=True, choices=[figure.name for figure in FIGURES], help="the figure"
     )
-    figure = next(one for one in FIGURES if one.name == parser.parse_args(words).list)
+    parser.add_argument(
+        "--by-rule", action="store_true", help="only how many rows each rule holds, and holds alone"
+    )
+    options = parser.parse_args(words)
+    figure = next(one for one in FIGURES if one.name == options.list)
     found = decided(figure.corpus)
     if found is None:
         print(f"The corpus {figure.corpus} is not beside the repository ({CORPORA}).", file=sys.stderr)
         return 1
+    if options.by_rule:
+        _by_rule([row for row in found if figure.counts(row) != figure.least], len(found))
+        return 0
     for row in found:
         if figure.counts(row) != figure.least:
             print(
