@@ -26,6 +26,7 @@ Exit code: 0 everything holds, 7 something does not, 2 it could not be read.
 """
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -89,14 +90,24 @@ def jcs(value):
 
 
 def _jcs(value):
+    if isinstance(value, str):
+        return _quoted(value)
     if isinstance(value, dict):
-        members = sorted(value.items(), key=lambda item: item[0].encode("utf-16-be"))
-        return "{" + ",".join(_jcs(name) + ":" + _jcs(member) for name, member in members) + "}"
+        # names of ASCII alone are in the same order by code units as by characters
+        names = sorted(value, key=None if "".join(value).isascii() else _code_units)
+        return "{" + ",".join([_quoted(name) + ":" + _jcs(value[name]) for name in names]) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(_jcs, value)) + "]"
     if isinstance(value, float):
         return _number(value)
     return json.dumps(value, ensure_ascii=False)
+
+
+_quoted = json.encoder.encode_basestring
+
+
+def _code_units(name):
+    return name.encode("utf-16-be")
 
 
 def _number(value):
@@ -146,37 +157,57 @@ def _add(p, q):
     return (e * f % P25519, g * h % P25519, f * g % P25519, e * h % P25519)
 
 
+KEPT = 64
+"""Points of which the doubles are kept: a house has few keys, and each makes many signatures."""
+BITS = 257
+
+
+@functools.lru_cache(KEPT)
+def _doubles(p, add):
+    """The point, twice, four times… up to 2^256 times it: made once, so that each signature takes additions alone."""
+    found = [p]
+    while len(found) < BITS:
+        found.append(add(found[-1], found[-1]))
+    return found
+
+
 def _times(n, p):
+    """n (under 2^255) times the point: of its doubles, each added or taken away so that two of three are left out."""
     found = (0, 1, 1, 0)
-    while n:
+    for x, y, z, t in _doubles(p, _add):
         if n & 1:
-            found = _add(found, p)
-        p = _add(p, p)
+            if n & 2:
+                n += 1
+                x, t = -x, -t
+            found = _add(found, (x, y, z, t))
         n >>= 1
+        if not n:
+            break
     return found
 
 
 B25519 = _edwards(4 * pow(5, -1, P25519) % P25519, 0)
 
 
+@functools.lru_cache(KEPT)
 def _compressed(data):
     y = int.from_bytes(data, "little")
     return _edwards(y & (2**255 - 1), y >> 255) if (y & (2**255 - 1)) < P25519 else None
 
 
 def ed25519(public, signature, message):
-    """Whether *signature* is *public*'s over *message* (RFC 8032 §5.1.7)."""
+    """Whether *signature* is *public*'s over *message* (RFC 8032 §5.1.7): its first half is the one form of the point sB - hA."""
     if len(public) != 32 or len(signature) != 64:
         return False
-    a, r, s = _compressed(public), _compressed(signature[:32]), int.from_bytes(signature[32:], "little")
-    if a is None or r is None or s >= L25519:
+    a, s = _compressed(public), int.from_bytes(signature[32:], "little")
+    if a is None or s >= L25519:
         return False
     h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % L25519
-    left, right = _times(s, B25519), _add(r, _times(h, a))
-    return not (
-        (left[0] * right[2] - right[0] * left[2]) % P25519
-        or (left[1] * right[2] - right[1] * left[2]) % P25519
-    )
+    minus = (P25519 - a[0], a[1], 1, P25519 - a[3])
+    x, y, z, _ = _add(_times(s, B25519), _times(h, minus))
+    one = pow(z, -1, P25519)
+    form = y * one % P25519 | (x * one % P25519 & 1) << 255
+    return signature[:32] == form.to_bytes(32, "little")
 
 
 P256 = 2**256 - 2**224 + 2**192 + 2**96 - 1
@@ -202,12 +233,14 @@ def _plus(p, q):
 
 
 def _multiple(n, p):
+    """n (under 2^256) times the point."""
     found = None
-    while n:
+    for double in _doubles(p, _plus):
         if n & 1:
-            found = _plus(found, p)
-        p = _plus(p, p)
+            found = _plus(found, double)
         n >>= 1
+        if not n:
+            break
     return found
 
 
