@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from world import DAY, START, World
 from keyturn.evidence.program import rows as rows_program
 from keyturn.evidence.program import tables as program
 from keyturn.evidence.program.rows import NAMES, TABLES
-from keyturn.evidence.program.sheets import lines, table_lines
+from keyturn.evidence.program.sheets import Sums, lines, table_head, table_lines
 from keyturn.evidence.program.tables import DAY_MS, FUNCTIONS, BadTest, Tables, opened
 
+TEXT = st.characters(exclude_categories=["Cs"])
 FOREVER = (0, 2**50, 10_000)
 MEMBERS = (
     "SELECT entry, ts_ms, person AS subject, CASE WHEN alone = 1 THEN 'alone' ELSE '' END AS exception FROM person, period "
@@ -250,13 +252,25 @@ def test_the_csv_is_read_by_another_database_as_the_same_values(tmp_path: Path) 
 @given(data=st.data())
 def test_lines_made_all_at_once_are_those_of_each_row_by_itself(data: st.DataObject) -> None:
     table = data.draw(st.sampled_from(sorted(TABLES)))
-    texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.sampled_from(
-        ["None", '"', "%s", "a,b\n"]
-    )
+    texts = st.text(TEXT, max_size=5) | st.sampled_from(["None", '"', "%s", "a,b\n"])
     numbers = st.none() | st.integers(-(2**53), 2**53)
     row = st.tuples(*(texts if kind == "TEXT" else numbers for _, kind, _ in TABLES[table]))
     rows = data.draw(st.lists(row, max_size=6))
     assert table_lines(table, rows) == lines(rows)
+
+
+@given(st.lists(st.tuples(st.integers(), st.integers(), st.text(TEXT), st.text(TEXT))), st.integers(0, 4))
+def test_a_table_is_summed_up_in_two_parts_as_it_lies_in_a_pack(
+    made: list[tuple[int, int, str, str]], cut: int
+) -> None:
+    first, second = Sums(whole=True), Sums(whole=False)
+    first.add("blind", made[:cut])
+    second.add("blind", made[cut:])
+    (size, begin), (more, end) = first.found["blind"], second.found["blind"]
+    whole = (table_head("blind") + lines(made)).encode()
+    assert size + more == len(whole)
+    assert (sha256(whole[:size]).digest(), sha256(whole[size:]).digest()) == (begin, end)
+    assert first.found["event"] == (len(head := table_head("event").encode()), sha256(head).digest())
 
 
 def test_no_column_of_a_table_has_numbers_that_databases_write_differently() -> None:

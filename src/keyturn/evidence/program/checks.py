@@ -27,16 +27,18 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
-from typing import Any, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 try:
     import sqlite3
 except ImportError:  # a Python that was built without it: controls are not performed again
     sqlite3 = None  # type: ignore[assignment]
 
-from keyturn.evidence.program.archive import PIECE, Archive, Damaged, Unreadable
+from keyturn.evidence.program.archive import Archive, Damaged, Unreadable
 from keyturn.evidence.program.log import (
     TILE,
     FolderFiles,
@@ -55,12 +57,10 @@ from keyturn.evidence.program.rows import MAKERS, MAY_HIDE, NEEDED, TABLES, rows
 from keyturn.evidence.program.sheets import (
     PERIOD,
     SETTING,
-    Sheets,
+    Sums,
     head,
     lines,
     register,
-    sheet_path,
-    table_head,
 )
 from keyturn.evidence.program.tables import BadTest, Tables, opened
 from keyturn.evidence.verdicts import of_control, of_test
@@ -89,6 +89,9 @@ MAX_PROGRAM = 1 << 22
 MAX_PROOFS = 10_000
 SHOWN = 20
 
+
+Summed = Dict[str, Tuple[int, bytes]]
+"""Table → bytes and SHA-256 of its lines."""
 
 _SHAPE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
 
@@ -125,6 +128,33 @@ def _both(folder: str, mine: Callable[[], Any], other: Callable[[], Any]) -> tup
     if not good:
         raise there
     return here, there
+
+
+class _Ready:
+    """Tells the process that is forked off later that something is there, or that it never will be."""
+
+    def __init__(self) -> None:
+        self._reads, self._writes = os.pipe()
+
+    def say(self) -> None:
+        """It is there."""
+        os.write(self._writes, b"1")
+
+    def wait(self) -> bool:
+        """Whether it is there: known as soon as it is, or as nobody is left who could say so."""
+        self.close()
+        return bool(os.read(self._reads, 1))
+
+    def close(self) -> None:
+        """This process says nothing more."""
+        writes, self._writes = self._writes, -1
+        if writes >= 0:
+            os.close(writes)
+
+    def end(self) -> None:
+        """Nobody waits any more."""
+        self.close()
+        os.close(self._reads)
 
 
 def _claims(folder: str, count: int) -> Any:
@@ -312,8 +342,8 @@ class _Blobs:
 class Part:
     """One run of bundles, with its rows in a database of its own and what approvals are checked with in a file or at once."""
 
-    def __init__(self, log: Log, folder: str, name: str) -> None:
-        self.log, self.blobs = log, _Blobs(log)
+    def __init__(self, log: Log, folder: str, name: str, *, first: bool = True) -> None:
+        self.log, self.blobs, self._first = log, _Blobs(log), first
         self.base = os.path.join(folder, name + ".db")
         self.later = os.path.join(folder, name + ".entries")
         self._rows: list[Any] = []
@@ -325,28 +355,25 @@ class Part:
             wanted.setdefault(kind, frozenset(("permit",)))
         self.walk = Walk(log.files, log.head.size, wanted, self._look)
 
-    def run(self, first: int, end: int, blobs: list[str]) -> Span:
-        """Bundles *first* to *end*, and some blobs."""
-        gc.disable()  # nothing that is made here is in a circle, and looking for circles takes a tenth of the time
-        try:
-            with open(self.later, "wb") as self._file:
-                self._all(first, end)
-        finally:
-            gc.enable()
+    def run(self, first: int, end: int, blobs: list[str]) -> tuple[Span, Summed]:
+        """Bundles *first* to *end*, and some blobs: what was found of the log, and of its tables."""
+        with open(self.later, "wb") as self._file:
+            summed = self._all(first, end)
         self.walk.blobs(blobs)
-        return self.walk.span
+        return self.walk.span, summed
 
-    def _all(self, first: int, end: int) -> None:
+    def _all(self, first: int, end: int) -> Summed:
+        sums = Sums(self._first)
         if not HAS_SQL:
             for _ in self._made(first, end):
                 pass
-            return
-        made, sheets = Tables(self.base), Sheets(self.base)
+            return _found(sums)
+        made = Tables(self.base)
         try:
-            made.insert(self._made(first, end), sheets)
+            made.insert(self._made(first, end), sums)
         finally:
-            sheets.close()
             made.close()
+        return _found(sums)
 
     def _made(self, first: int, end: int) -> Iterator[Any]:
         for number in range(first, end):
@@ -378,40 +405,53 @@ class Part:
                     checks.problems.append((index, kind, "%s: %s" % (bad.where, bad.words)))
 
 
+def _found(sums: Sums) -> Summed:
+    found: Summed = sums.found
+    return found
+
+
 class Walked:
-    """The whole log walked through: what was found, its tree, its tables, and the approvals."""
+    """The whole log walked through: what was found, its tree, and what its tables and the approvals are made of."""
 
     def __init__(self, log: Log, folder: str) -> None:
         self.log = log
-        self.approvals: Approvals | None = None
-        self.tables: Tables | None = None
-        first, second = Part(log, folder, "first"), Part(log, folder, "second")
+        first, second = Part(log, folder, "first"), Part(log, folder, "second", first=False)
+        self._parts = first, second
         middle = log.bundles if log.bundles < 4 else (log.bundles + 1) // 2
         half = log.blobs[::2], log.blobs[1::2]
 
-        def other() -> Span:
+        def other() -> tuple[Span, Summed]:
             log.files.reopen()
             return second.run(middle, log.bundles, half[1])
 
-        self.span, behind = _both(folder, lambda: first.run(0, middle, half[0]), other)
-        self.span.join(behind)
+        here, there = _both(folder, lambda: first.run(0, middle, half[0]), other)
+        self.span: Span = here[0]
+        self.span.join(there[0])
+        self.summed: tuple[Summed, Summed] = (here[1], there[1])
         for where, words in log.missing():
             self.span.problem(where, words)
         self.tree: Tree256 | None = log.finish(self.span)
-        if self.span.damaged:
-            return
 
-        def approvals() -> Approvals:
-            log.files.reopen()
-            checks = Checks(log.head.origin)
-            first.approve(checks)
-            second.approve(checks)
-            return Approvals(checks.counts, checks.problems, _unchecked(checks))
+    @property
+    def base(self) -> str:
+        """Where the tables lie as soon as they are joined."""
+        return self._parts[0].base
 
-        made, self.approvals = _both(folder, lambda: _joined(first.base, second.base), approvals)
-        self.tables = made
-        if made is not None:
-            _used_twice(made, self.approvals)
+    def joined(self) -> Tables | None:
+        """The rows of the second part put behind those of the first, and indexes made; None without SQL."""
+        if not HAS_SQL:
+            return None
+        made = Tables(self.base)
+        made.join(self._parts[1].base)
+        made.index()
+        return made
+
+    def approvals(self) -> Approvals:
+        """Approvals, checked in the order of the log."""
+        checks = Checks(self.log.head.origin)
+        for part in self._parts:
+            part.approve(checks)
+        return Approvals(checks.counts, checks.problems, _unchecked(checks))
 
 
 class Approvals(NamedTuple):
@@ -429,16 +469,6 @@ def _used_twice(tables: Tables, checks: Approvals) -> None:
     )
     for entry, count in twice:
         checks.problems.append((entry, "permit.consumed", "the permit was used %d times" % count))
-
-
-def _joined(first: str, second: str) -> Tables | None:
-    """The rows of the second part put behind those of the first, and indexes made."""
-    if not HAS_SQL:
-        return None
-    made = Tables(first)
-    made.join(second)
-    made.index()
-    return made
 
 
 # --- controls ----------------------------------------------------------------------------------------------------
@@ -471,7 +501,7 @@ class Test:
         self.problems = checks
 
     def run(self, tables: Tables, period: tuple[int, int, int]) -> Figures:
-        """Perform it, in this database."""
+        """Perform it, in these tables."""
         about = comments(self.text or "")
         changed = {
             name: (value, self.settings[name])
@@ -535,19 +565,6 @@ def defaults(text: str) -> dict[str, float]:
     return {name: float(value) for name, value in _DEFAULT.findall(text)}
 
 
-def _sum_of(table: str, bases: Sequence[str]) -> bytes:
-    """SHA-256 of a table as the log's entries gave it."""
-    here = sha256(table_head(table).encode())
-    for base in bases:
-        try:
-            with open(sheet_path(base, table), "rb") as file:
-                for piece in iter(lambda: file.read(PIECE), b""):
-                    here.update(piece)
-        except FileNotFoundError:
-            pass  # this part of the log gave no row of it
-    return here.digest()
-
-
 class Controls:
     """The pack's tests and controls, performed again."""
 
@@ -578,38 +595,25 @@ class Controls:
             text = data.decode("utf-8")
         return Test(said, text, self.problems)
 
-    def run(self, tables: Tables, tree: Tree256, folder: str) -> None:
-        """Everything: tables, tests, exceptions, proofs, controls."""
-        self._frame(tables)
-        queries = [test for test in self.tests if test.text is not None]
+    def tasks(self, walked: Walked) -> list[Callable[[Tables], Any]]:
+        """What takes long, each by itself: every test, and every table. In which order and process they are done does not matter."""
         sheets = sorted(TABLES, key=lambda table: -self._size("tables/%s.csv" % table))
-        base = os.path.join(folder, "first.db")
-        bases = base, os.path.join(folder, "second.db")
+        return [
+            *[partial(test.run, period=self.period) for test in self._queries],
+            *[partial(self._compared, walked.summed, table) for table in sheets],
+        ]
 
-        claims = _claims(folder, len(queries) + len(sheets))
+    @property
+    def _queries(self) -> list[Test]:
+        return [test for test in self.tests if test.text is not None]
 
-        def part(tables: Tables) -> list[tuple[int, Any]]:
-            return [
-                (number, queries[number].run(tables, self.period))
-                if number < len(queries)
-                else (number, self._compared(bases, sheets[number - len(queries)]))
-                for number in _claimed(claims)
-            ]
-
-        def other() -> list[tuple[int, Any]]:
-            self.archive.reopen()
-            tables = Tables(base)
-            try:
-                return part(tables)
-            finally:
-                tables.close()
-
-        with claims:
-            mine, others = _both(folder, lambda: part(tables), other)
-        found = [came for _, came in sorted([*mine, *others], key=lambda one: one[0])]
-        for test, came in zip(queries, found):
-            test.take(came)
-        self.problems += [problem for compared in found[len(queries) :] for problem in compared]
+    def take(self, came: list[Any], tables: Tables, tree: Tree256) -> None:
+        """Everything that follows from what the tasks gave: tests, tables, exceptions, proofs, controls."""
+        self._frame(tables)
+        count = len(self._queries)
+        for test, figures in zip(self._queries, came):
+            test.take(figures)
+        self.problems += [problem for compared in came[count:] for problem in compared]
         for test in self.tests:
             if test.text is None:
                 self._by_verification(test)
@@ -668,16 +672,19 @@ class Controls:
         except Damaged as bad:
             self.problems.append((bad.where, bad.words))
 
-    def _compared(self, bases: Sequence[str], table: str) -> list[tuple[str, str]]:
+    def _compared(self, summed: Sequence[Summed], table: str, _: Tables) -> list[tuple[str, str]]:
         """Why a CSV file is not what the log's entries give: (place, words)."""
         name = "tables/%s.csv" % table
+        (size, first), (more, second) = (one[table] for one in summed)
+        left, here, behind = size, sha256(), sha256()
         try:
-            there = sha256()
             for piece in self.archive.pieces(name):
-                there.update(piece)
+                here.update(piece[:left])
+                behind.update(piece[left:])
+                left = max(left - len(piece), 0)
         except Damaged as bad:
             return [(bad.where, bad.words)]
-        if there.digest() != _sum_of(table, bases):
+        if self._size(name) != size + more or here.digest() != first or behind.digest() != second:
             return [(name, "It is not what the log's entries give.")]
         return []
 
@@ -856,6 +863,8 @@ class Verification:
     def run(self, path: str) -> None:
         """Verify what lies at *path*. Raises `Unreadable`."""
         folder = tempfile.mkdtemp(prefix="verify-")
+        collecting = gc.isenabled()
+        gc.disable()  # nothing that is made here is in a circle, and looking for circles takes a tenth of the time
         try:
             if os.path.isdir(path):
                 self._log(FolderFiles(path), folder, None)
@@ -863,6 +872,8 @@ class Verification:
                 self.is_pack = True
                 self._pack(path, folder)
         finally:
+            if collecting:
+                gc.enable()
             shutil.rmtree(folder, ignore_errors=True)
 
     def _pack(self, path: str, folder: str) -> None:
@@ -895,11 +906,46 @@ class Verification:
         if self.pack_problems:
             return
         walked = Walked(log, folder)
-        self.span, self.approvals = walked.span, walked.approvals
+        self.span = walked.span
         if walked.tree is not None and not walked.span.damaged:
             self._heads(log, walked.tree)
-            if manifest is not None:
-                self._controls(manifest.archive, walked, walked.tree, folder)
+            controls = None if manifest is None else self._performed(manifest.archive, walked, walked.tree)
+            self._rest(walked, walked.tree, controls, folder)
+
+    def _rest(self, walked: Walked, tree: Tree256, controls: Controls | None, folder: str) -> None:
+        """Approvals, tables and tests. One process joins the tables, the other checks approvals; whoever is done goes on with tests."""
+        tasks = controls.tasks(walked) if controls is not None else []
+        ready, claims = _Ready(), _claims(folder, len(tasks))
+
+        def mine() -> tuple[Tables | None, Any]:
+            try:
+                tables = walked.joined()
+                ready.say()
+            finally:
+                ready.close()
+            return tables, _done(tasks, claims, tables)
+
+        def other() -> tuple[Approvals, Any]:
+            walked.log.files.reopen()
+            approvals = walked.approvals()
+            if not ready.wait() or not tasks:
+                return approvals, ([], None)
+            tables = Tables(walked.base)
+            try:
+                return approvals, _done(tasks, claims, tables)
+            finally:
+                tables.close()
+
+        try:
+            with claims:
+                (tables, here), (self.approvals, there) = _both(folder, mine, other)
+        finally:
+            ready.end()
+        if tables is not None:
+            _used_twice(tables, self.approvals)
+            if controls is not None:
+                self._judge(controls, [here, there], tables, tree)
+            tables.close()
 
     def _heads(self, log: Log, tree: Tree256) -> None:
         for name in self.heads:
@@ -915,24 +961,44 @@ class Verification:
                 why, size = bad.words, -1
             self.head_verdicts.append({"file": name, "size": size, "why": why})
 
-    def _controls(self, archive: Archive, walked: Walked, tree: Tree256, folder: str) -> None:
-        if walked.tables is None:
+    def _performed(self, archive: Archive, walked: Walked, tree: Tree256) -> Controls | None:
+        """The controls of the pack, which are to be performed again; None where they can't be, which is said."""
+        if not HAS_SQL:
             self.unperformed = "This Python has no sqlite3: controls were not performed again."
-            return
-        try:
+            return None
+        with self._judging():
             kept = _kept_heads(archive, walked.log, tree)
             handed = any(not one["why"] for one in self.head_verdicts)
-            last = walked.span.last_time
-            self.controls = controls = Controls(archive, walked.log, kept, last, handed=handed)
-            controls.run(walked.tables, tree, folder)
+            self.controls = Controls(archive, walked.log, kept, walked.span.last_time, handed=handed)
+        return self.controls
+
+    def _judge(self, controls: Controls, done: list[Any], tables: Tables, tree: Tree256) -> None:
+        """What the tasks gave, in their order, as verdicts."""
+        with self._judging():
+            for _, error in done:
+                if error is not None:
+                    raise error
+            found = sorted([one for came, _ in done for one in came], key=lambda one: one[0])
+            controls.take([came for _, came in found], tables, tree)
+
+    @contextmanager
+    def _judging(self) -> Iterator[None]:
+        try:
+            yield
         except Damaged as bad:
             self.pack_problems.append((bad.where, bad.words))
         except _SHAPE as error:
             self.pack_problems.append(
                 ("results.json", "It is not in the form of a pack's results (%s)." % _internal(error))
             )
-        finally:
-            walked.tables.close()
+
+
+def _done(tasks: Sequence[Callable[[Any], Any]], claims: Any, tables: Tables | None) -> Any:
+    """([(number of a task, what it gave)], what went wrong or None) of those that this process gets."""
+    try:
+        return [(number, tasks[number](tables)) for number in _claimed(claims)], None
+    except (Damaged, *_SHAPE) as error:
+        return [], error
 
 
 def _kept_heads(archive: Archive, log: Log, tree: Tree256) -> list[tuple[str, str]]:

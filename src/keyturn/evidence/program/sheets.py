@@ -7,6 +7,8 @@ Rules kept here (RFC 4180, but for the ends of lines):
   empty text (`""`) and no number at all are told apart.
 """
 
+from hashlib import sha256
+
 from keyturn.evidence.program.rows import INTEGER, NAMES, REAL, TABLES, TEXT
 
 PERIOD = (
@@ -58,7 +60,8 @@ def table_lines(table, rows):
     text = "".join(made)
     if "None" in text:
         made = [
-            form % tuple(["" if v is None else v for v in row]) if None in row else form % row for row in rows
+            form % tuple(["" if v is None else v for v in row]) if "None" in one and None in row else one
+            for one, row in zip(made, rows)
         ]
         text = "".join(made)
     if text.count('"') == quotes * len(made):
@@ -84,6 +87,32 @@ class Sheets:
         """All is written."""
         for file in self._files.values():
             file.close()
+
+
+class Sums:
+    """The lines of `Sheets`, of which only size and SHA-256 are kept: *whole* tables with their header lines, or lines that follow."""
+
+    def __init__(self, whole):
+        self._found = {table: [0, sha256()] for table in TABLES}
+        for table in TABLES if whole else ():
+            self._take(table, table_head(table).encode())
+
+    def add(self, table, rows):
+        """The next rows of a table."""
+        self._take(table, table_lines(table, rows).encode())
+
+    def _take(self, table, data):
+        one = self._found[table]
+        one[0] += len(data)
+        one[1].update(data)
+
+    def close(self):
+        """Nothing is held open."""
+
+    @property
+    def found(self):
+        """Table → (bytes, SHA-256) so far."""
+        return {table: (size, digest.digest()) for table, (size, digest) in self._found.items()}
 
 
 def sheet_path(base, table):
