@@ -38,7 +38,7 @@ from keyturn.service.attestation import read_roots
 from keyturn.service.authority import Authority
 from keyturn.service.conditions import oncall
 from keyturn.service.conditions.sources import Sources
-from keyturn.service.core import Core
+from keyturn.service.core import Core, NoPolicy
 from keyturn.service.detectors import FOLLOWERS
 from keyturn.service.following import Following
 from keyturn.service.heartbeats import Heartbeats
@@ -183,6 +183,7 @@ class Server:
                 self.sinks.run(),
                 self.following.run(),
                 erasing.run(service.core),
+                desk.keep_listing(),
             ):
                 stack.push_async_callback(_cancelled, asyncio.create_task(work))
             self._announce()
@@ -305,7 +306,14 @@ def _desk_settings(core: Core) -> DeskSettings:
         running = {row.get("pid"): row["id"] for row in core.ledger.rows("session", state="open")}
         return tuple(running[pid] for pid in pids[1:] if pid in running)
 
-    return DeskSettings(socket.gethostname(), person_of_uid, parents_of_pids)
+    def list_every() -> float:
+        try:
+            rules = core.policy.drift.definitions
+        except NoPolicy:
+            return 0.0
+        return float(rules.list_tools_every) if rules.list_tools else 0.0
+
+    return DeskSettings(socket.gethostname(), person_of_uid, parents_of_pids, list_every=list_every)
 
 
 def _workloads(service: Keyturn) -> Workloads:

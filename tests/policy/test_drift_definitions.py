@@ -30,12 +30,22 @@ def test_the_section_is_read_with_its_defaults() -> None:
     )
     assert problems == []
     assert rules.definitions == DefinitionRules("tighten", "hold", "2 of reviewers", True)
+    assert rules.definitions.list_tools_every == 600
+    assert read_drift(b'[definitions]\nlist_tools_every = "never"\n')[0].definitions.list_tools_every == 0
     assert read_drift(b"")[0].definitions == DefinitionRules("run", "hold", "1 of reviewers", False)
 
 
 @pytest.mark.parametrize(
     "line",
-    ['unknown = "stop"', "changed = 3", 'approve = "some people"', 'list_tools = "yes"', 'unknwon = "run"'],
+    [
+        'unknown = "stop"',
+        "changed = 3",
+        'approve = "some people"',
+        'list_tools = "yes"',
+        'list_tools_every = "5s"',
+        'list_tools_every = "soon"',
+        'unknwon = "run"',
+    ],
 )
 def test_a_mistake_is_told(line: str) -> None:
     assert len(read_drift(f"[definitions]\n{line}\n".encode())[1]) == 1

@@ -88,6 +88,13 @@ def with_tools(described: Definition, found: Listed) -> Definition:
     return fitting(replace(described, parts=ordered((*described.parts, *found.tools))[:MAX_PARTS]))
 
 
+def kept_silent(before: Listed, now: Listed) -> Listed:
+    """*now*, with what a server said *before* where it says nothing now: silence is no other list."""
+    silent = tuple(f"{name}/" for name, _ in now.silent)
+    kept = [part for part in before.tools if part.name.startswith(silent)]
+    return Listed(ordered((*now.tools, *kept)), now.silent)
+
+
 async def _of_server(
     server: Server, approved: Approved, cwd: str, environment: Mapping[str, str]
 ) -> tuple[tuple[Part, ...], str]:
@@ -297,4 +304,4 @@ class _Http:
         await self._client.post(self._url, json={"jsonrpc": "2.0", "method": method}, headers=self._session)
 
 
-__all__ = ["Approved", "Listed", "listed", "plain_environment", "with_tools"]
+__all__ = ["Approved", "Listed", "kept_silent", "listed", "plain_environment", "with_tools"]

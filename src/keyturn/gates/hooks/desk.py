@@ -26,7 +26,7 @@ from keyturn.gates.hooks.rendering import denial
 from keyturn.gates.hooks.runs import MAX_RUNS, Bounded, Pairs, Run, pair_key, pair_keys
 from keyturn.gates.hooks.settings import DeskSettings
 from keyturn.gates.hooks.starts import Starts
-from keyturn.gates.mcp_listing import listed, plain_environment, with_tools
+from keyturn.gates.mcp_listing import Approved, Listed, kept_silent, listed, plain_environment, with_tools
 from keyturn.resources import Surroundings
 from keyturn.service.errors import SessionClosed, UnknownSession
 from keyturn.service.interface import Service
@@ -35,6 +35,9 @@ from keyturn.service.model import Opener, Peer
 __all__ = ["DeskSettings", "HookDesk"]
 
 log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 15.0
+"""Between looks at which lists are too old."""
 
 
 class HookDesk:
@@ -138,16 +141,59 @@ class HookDesk:
             captured, dialect, where.workspace, where.home, peer.uid, run.model
         )
         allowed = self._service.listable(dialect.name)
+        run.client, run.uid = dialect.name, peer.uid
         if (
             allowed and run.listed is None and peer.uid == os.geteuid()
         ):  # starting a server is its user's to do
-            servers = await asyncio.to_thread(
-                configured_servers, dialect, where.workspace, where.home, peer.uid
-            )
-            run.listed = await listed(servers, allowed, where.workspace, plain_environment(where.home))
+            run.listed = await _asked(run, allowed)
+            run.listed_at = asyncio.get_running_loop().time()
         if run.listed is not None:
             described = with_tools(described, run.listed)
         run.described, run.definition = described, described.digest
+
+    # --- tools, again -----------------------------------------------------------------------------
+
+    async def keep_listing(self) -> None:
+        """Ask servers again for as long as the desk lives (`list_every`)."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.list_again(asyncio.get_running_loop().time())
+
+    async def list_again(self, now: float) -> None:
+        """Ask the servers of runs whose list is too old at *now* (loop time): a tool may change while a session lives.
+
+        Runs in the same place share one answer. What a run is told to be is recorded when it is another one; the run goes on, and its
+        next action is decided under what it is now.
+        """
+        every = self._settings.list_every()
+        due = [run for run in self._runs.values() if run.listed is not None and now - run.listed_at >= every]
+        asked: dict[tuple[str, str, str], Listed] = {}
+        for run in due if every else ():
+            run.listed_at = now
+            try:
+                await self._list_again(run, asked)
+            except (SessionClosed, UnknownSession):
+                self._runs.pop(run.client_session)
+            except Exception:  # one run's trouble keeps no other from being looked at
+                log.exception("tools could not be listed again: session=%s", run.session)
+
+    async def _list_again(self, run: Run, asked: dict[tuple[str, str, str], Listed]) -> None:
+        allowed = self._service.listable(run.client)
+        place = (run.client, run.place.workspace, run.place.home)
+        if not allowed or run.session is None or run.listed is None:
+            return
+        if place not in asked:
+            asked[place] = await _asked(run, allowed)
+        run.listed = kept_silent(run.listed, asked[place])
+        before, where = run.definition, run.place
+        dialect = dialect_of(run.client)
+        described = await asyncio.to_thread(
+            captured, dialect, where.workspace, where.home, run.uid, run.model
+        )
+        run.described = with_tools(described, run.listed)
+        run.definition = run.described.digest
+        if run.definition != before:
+            await self._service.define(run.session, run.described)
 
     async def _close(self, run: Run, event: HookEvent) -> None:
         self._runs.pop(run.client_session)
@@ -208,6 +254,13 @@ class HookDesk:
 
     def _gate(self, dialect: Dialect) -> Gate:
         return Gate(f"hooks:{dialect.name}@{self._settings.host}", dialect.assurance)
+
+
+async def _asked(run: Run, allowed: Approved) -> Listed:
+    """What the servers of the place where *run* works say."""
+    where, dialect = run.place, dialect_of(run.client)
+    servers = await asyncio.to_thread(configured_servers, dialect, where.workspace, where.home, run.uid)
+    return await listed(servers, allowed, where.workspace, plain_environment(where.home))
 
 
 def _agent(dialect: Dialect, run: Run, event: HookEvent) -> Agent:

@@ -48,6 +48,10 @@ class Bounded(Generic[V]):
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)
 
+    def values(self) -> list[V]:
+        """All that are kept, the least recently used first."""
+        return list(self._kept.values())
+
     def pop(self, key: str) -> V | None:
         """The value, forgotten."""
         return self._kept.pop(key, None)
@@ -66,7 +70,10 @@ class Run:
         self.instruction: Text | None = None
         self.definition: str | None = None
         self.described: Definition | None = None
+        self.client = ""
+        self.uid = -1
         self.listed: Listed | None = None
+        self.listed_at = 0.0
         self.parents: tuple[str, ...] = ()
         self.model = ""
         self.confirmations = Confirmations()

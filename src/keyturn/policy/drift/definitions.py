@@ -5,6 +5,7 @@
     changed = "hold"              # another one was approved, or this one was taken back
     approve = "1 of reviewers"    # who approves a definition
     list_tools = false            # ask approved MCP servers for their tools when a session starts
+    list_tools_every = "10m"      # and again so often while it lives; "never" for at its start only
 
 Rules kept here:
 
@@ -30,18 +31,20 @@ Answer = Literal["run", "tighten", "hold"]
 
 
 class DefinitionRules(Struct, frozen=True):
-    """What `[definitions]` says."""
+    """What `[definitions]` says. `list_tools_every` is seconds, 0 for at the start only."""
 
     unknown: Answer = "run"
     changed: Answer = "hold"
     approve: str = "1 of reviewers"
     list_tools: bool = False
+    list_tools_every: int = 600
 
     def answer(self, state: State) -> Answer:
         """What follows from *state*."""
         return "run" if state == "approved" else self.changed if state == "changed" else self.unknown
 
 
+LEAST_EVERY = 60
 NO_DEFINITION_RULES = DefinitionRules()
 """Without the section."""
 
@@ -81,7 +84,7 @@ def only_reads(reading: Reading) -> bool:
 
 def read_definitions(part: Part) -> DefinitionRules:
     """`[definitions]`."""
-    part.known("unknown", "changed", "approve", "list_tools")
+    part.known("unknown", "changed", "approve", "list_tools", "list_tools_every")
     answers = get_args(Answer)
     approve = part.text("approve", NO_DEFINITION_RULES.approve)
     try:
@@ -96,7 +99,19 @@ def read_definitions(part: Part) -> DefinitionRules:
         changed=cast(Answer, part.choice("changed", answers, NO_DEFINITION_RULES.changed)),
         approve=approve,
         list_tools=listing is True,
+        list_tools_every=_every(part),
     )
+
+
+def _every(part: Part) -> int:
+    key = "list_tools_every"
+    if part.body.get(key) == "never":
+        return 0
+    every = part.seconds(key, NO_DEFINITION_RULES.list_tools_every)
+    if every < LEAST_EVERY:
+        part.wrong(key, "servers are asked once a minute at most: asking one starts it", f'{key} = "10m"')
+        return NO_DEFINITION_RULES.list_tools_every
+    return every
 
 
 __all__ = ["NO_DEFINITION_RULES", "DefinitionRules", "only_reads", "read_definitions", "under"]
