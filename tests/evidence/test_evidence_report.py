@@ -1,5 +1,6 @@
 """The report: what it must say, that it says the same each time, and that no word of the log becomes markup."""
 
+import base64
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from report_sample import NASTY, SINCE, UNTIL, sample
 
 from keyturn.evidence.history import DAY_MS, Interval, State
 from keyturn.evidence.report import charts
+from keyturn.evidence.report import pdf as printer
 from keyturn.evidence.report.html import html
 from keyturn.evidence.report.limits import ALWAYS, limits
 from keyturn.evidence.report.pdf import pdf
@@ -146,6 +148,35 @@ def test_the_pdf_has_the_report_on_a4_and_the_same_bytes_each_time() -> None:
     assert made == pdf(page)
     boxes = set(re.findall(rb"/MediaBox ?\[([^\]]+)\]", made)) or {b"compressed"}
     assert boxes
+
+
+def test_each_chart_is_printed_as_an_image_that_says_what_it_shows() -> None:
+    page = html(sample()).replace(b"<title>Legend:", b'<title>"Legend":')
+    charts_of = re.findall(rb"<svg .*?</svg>", page, re.DOTALL)
+    shown = printer._CHART.sub(printer._as_image, page)
+    images = re.findall(
+        rb'<img class="k-chart" alt="([^"]+)" src="data:image/svg\+xml;base64,([^"]+)">', shown
+    )
+    assert b"<svg" not in shown
+    assert [base64.b64decode(data) for _, data in images] == charts_of != []
+    assert images[0][0].startswith((b"&quot;Legend&quot;:", b"pass", b"gap"))
+    assert any(b"&quot;Legend&quot;" in told for told, _ in images)
+    assert re.sub(rb"<img class=\"k-chart\"[^>]*>", b"", shown) == re.sub(rb"(?s)<svg .*?</svg>", b"", page)
+
+
+def test_a_report_that_refers_to_a_file_is_printed_without_it(tmp_path: Path) -> None:
+    """The negative control: a square that the page brings along is printed, one that lies in a file is not."""
+    square = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="9" height="9" fill="#f00"/></svg>'
+    (tmp_path / "square.svg").write_bytes(square)
+    try:
+        empty, brought, outside = (
+            pdf(b"<p>x</p>" + more)
+            for more in (b"", square, b'<img src="%s">' % (tmp_path / "square.svg").as_uri().encode())
+        )
+    except printer.NoPrinter as error:
+        pytest.skip(f"no printer here: {error}")
+    assert len(brought) > len(empty) + 100
+    assert len(outside) < len(empty) + 100
 
 
 def test_a_history_of_many_pieces_makes_no_endless_chart_and_hides_no_failure() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
+from base64 import b64encode
 
 from keyturn.errors import ExitCode, KeyturnError
 
@@ -18,6 +20,10 @@ class NoPrinter(KeyturnError):
     next_step = "Install it with `pip install 'keyturn[pdf]'` and the system's Pango (Debian: libpango-1.0-0 libpangoft2-1.0-0)."
 
 
+_CHART = re.compile(rb"<svg .*?</svg>", re.DOTALL)
+_TOLD = re.compile(rb"<title>(.*?)</title>")
+
+
 def pdf(page: bytes) -> bytes:
     """The HTML of a report, printed on A4. Raises `NoPrinter`.
 
@@ -25,10 +31,12 @@ def pdf(page: bytes) -> bytes:
     """
     try:
         from weasyprint import HTML  # takes a second, and is not installed everywhere
+        from weasyprint.urls import URLFetcher
     except (ImportError, OSError) as error:
         raise NoPrinter(f"The report can't be printed here: {error}.") from error
     logging.getLogger("weasyprint").setLevel(logging.ERROR)
-    document = HTML(string=page.decode(), url_fetcher=_refused)
+    shown = _CHART.sub(_as_image, page).decode()
+    document = HTML(string=shown, url_fetcher=URLFetcher(allowed_protocols=("data",)))
     made = document.write_pdf(
         pdf_identifier=hashlib.sha256(page).digest()[:16], uncompressed_pdf=False, pdf_tags=True
     )
@@ -36,5 +44,8 @@ def pdf(page: bytes) -> bytes:
     return made
 
 
-def _refused(url: str, *_: object, **__: object) -> dict[str, object]:
-    raise ValueError(f"a report refers to nothing outside, and {url[:80]!r} is outside")
+def _as_image(chart: re.Match[bytes]) -> bytes:
+    """A chart as an image that the page brings along: the style sheet is not matched with each of its shapes, which has none of it."""
+    told = _TOLD.search(chart[0])
+    words = told[1].replace(b'"', b"&quot;") if told else b""
+    return b'<img class="k-chart" alt="%s" src="data:image/svg+xml;base64,%s">' % (words, b64encode(chart[0]))
