@@ -271,3 +271,33 @@ def test_a_loop_that_renames_is_followed() -> None:
             any(one.endswith(":unknown") for one in effects_of(f"for f in src/*.js; do mv x {other}; done"))
             or other == '"${f%js}"'
         )
+
+
+@pytest.mark.parametrize(
+    ("script", "runs"),
+    [
+        ("find . -name '*.c' | xargs sed -i s/a/b/", True),
+        ("find . -name '*.c' -print0 | xargs -0 sed -i s/a/b/", False),
+        ("find . -name '*.c' -exec sed -i s/a/b/ {} +", False),
+        ("grep -rl x src | xargs tar czf x.tgz", True),
+        ("grep -rlZ x src | xargs -0 tar czf x.tgz", False),
+        ("tar czf x.tgz $(find . -name '*.c')", True),
+        ("for f in $(find . -name '*.c'); do sed -i s/a/b/ $f; done", True),
+        ("find . -name '*.c' | xargs wc -l", False),
+        ("find . -name '*.c' | xargs chmod 644", False),
+    ],
+)
+def test_a_piece_of_a_name_may_tell_a_program_to_run_something(script: str, runs: bool) -> None:
+    """A repository can bring a file called `x -e1e`: GNU sed runs what it finds then; this is what `-print0` is for."""
+    assert ("executes:unknown" in effects_of(script)) is runs
+
+
+@pytest.mark.skipif(shutil.which("sed") is None, reason="sed is the second opinion and is missing")
+def test_sed_does_run_what_such_a_name_says(tmp_path: Path) -> None:
+    (tmp_path / "x -e1eid>made .c").write_text("a\n", encoding="utf-8")
+    split = "find . -name '*.c' | xargs sed s/a/b/"
+    whole = "find . -name '*.c' -print0 | xargs -0 sed s/a/b/"
+    subprocess.run(["bash", "-c", whole], cwd=tmp_path, capture_output=True, check=False)
+    assert not (tmp_path / "made").exists()  # the negative control
+    subprocess.run(["bash", "-c", split], cwd=tmp_path, capture_output=True, check=False)
+    assert (tmp_path / "made").exists()

@@ -7,6 +7,8 @@ zone `unknown`, which no starter rule lets run.
 
 from __future__ import annotations
 
+import re
+
 from keyturn.actions import Effect, Verb
 from keyturn.readers.shell.calls import Call
 from keyturn.readers.shell.grammar import Clause, Grammar, fixed
@@ -105,6 +107,24 @@ def widest(grammar: Grammar, call: Call) -> None:
     if grammar.subcommands:
         verbs.append("executes")
     call.effects += list(dict.fromkeys([*(_ANY[verb] for verb in verbs), *fixed_effects]))
+
+
+_PLAIN_SPECIALS = frozenset({"", "cd", "chmod", "date", "echo", "kill", "printf", "ps", "split", "test"})
+_RUNS = re.compile(r"run|program|command|code|script|load|send|connect")
+"""Words with which descriptions say why an option is held that starts something."""
+_GRAVE = frozenset({"executes", "connects", "sends", "grants"})
+
+
+def may_run_by_option(grammar: Grammar) -> bool:
+    """Whether some option makes the program run, or send, what its operands don't."""
+    if grammar.special not in _PLAIN_SPECIALS or grammar.held_text or grammar.subcommands:
+        return True
+    for option in grammar.options.values():
+        for clause in option.clauses:
+            grave = bool(_GRAVE.intersection(_verbs(clause)))
+            if grave and (clause.action != "held" or _RUNS.search(clause.rest)):
+                return True
+    return False
 
 
 def anything(call: Call) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from keyturn.readers.shell.calls import Argument, Call, Scene
+from keyturn.readers.shell.ceiling import anything, may_run_by_option
 from keyturn.readers.shell.effects import apply
 from keyturn.readers.shell.grammar import Grammar, programs
 from keyturn.readers.shell.special import SPECIALS
@@ -51,13 +52,21 @@ def work_out(words: list[Argument], scene: Scene, span: Span) -> Call:
         call.refuse(f"The program {name or '(empty name)'} is not described")
     elif grammar.by_name:
         _by_name(grammar, arguments, call)
-    elif grammar.special:
-        SPECIALS[grammar.special](grammar, arguments, call)
+    elif any(argument.ordinary for argument in arguments) and may_run_by_option(grammar):
+        anything(call)  # `find | xargs sed`: a name in the tree may be `x -e1e`, whoever put it there
+        _described(grammar, arguments, call)
     else:
-        apply(grammar, arguments, call)
+        _described(grammar, arguments, call)
     if call.problems and not call.nested and all(effect.verb != "executes" for effect in call.effects):
         call.add("executes", name, "unknown")  # what is not understood may run anything
     return call
+
+
+def _described(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
+    if grammar.special:
+        SPECIALS[grammar.special](grammar, arguments, call)
+    else:
+        apply(grammar, arguments, call)
 
 
 def _by_name(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
