@@ -294,7 +294,8 @@ def test_a_piece_of_a_name_may_tell_a_program_to_run_something(script: str, runs
 
 @pytest.mark.skipif(shutil.which("sed") is None, reason="sed is the second opinion and is missing")
 def test_sed_does_run_what_such_a_name_says(tmp_path: Path) -> None:
-    (tmp_path / "x -e1eid>made .c").write_text("a\n", encoding="utf-8")
+    for name in ("x -e1eid>made y.c", "y.c"):
+        (tmp_path / name).write_text("a\n", encoding="utf-8")
     split = "find . -name '*.c' | xargs sed s/a/b/"
     whole = "find . -name '*.c' -print0 | xargs -0 sed s/a/b/"
     subprocess.run(["bash", "-c", whole], cwd=tmp_path, capture_output=True, check=False)
