@@ -217,6 +217,12 @@ KINDS: dict[str, Kind] = {
     "retention.overdue": Kind(
         "retention", "high", "h", "A file that an agent made of labelled data is still there after its time."
     ),
+    "retention.found": Kind(
+        "retention",
+        "high",
+        "h",
+        "Files lie in a folder of a retention rule (a cache, a work folder, a vector store) that are older than the rule lets.",
+    ),
     "definition.changed": Kind(
         "change management",
         "high",

@@ -8,6 +8,7 @@ from keyturn.service.artefacts import Retaining
 from keyturn.service.core import Core
 from keyturn.service.eroding import Eroding
 from keyturn.service.finding_follower import FindingFollower
+from keyturn.service.folder_scans import FolderScans
 from keyturn.service.following import Follower
 from keyturn.service.measuring import Measuring
 from keyturn.service.mentioned import Mentioning
@@ -23,6 +24,7 @@ from keyturn.service.widening import Widening
 
 FOLLOWERS: tuple[Callable[[Core], Follower], ...] = (
     Retaining,
+    FolderScans,
     SecretFiles,
     Ratcheting,
     Eroding,
