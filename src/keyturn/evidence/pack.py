@@ -19,7 +19,6 @@ import multiprocessing
 import os
 import shutil
 import sqlite3
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -49,6 +48,7 @@ from keyturn.evidence.report.model import Frame, KeptHead
 from keyturn.evidence.spans import Opener, Span
 from keyturn.evidence.testing import Period, TestResult
 from keyturn.evidence.withholding import Disclosure
+from keyturn.evidence.workplace import workplace
 from keyturn.ledger import checkpoint, merkle
 from keyturn.ledger.checkpoint import Checkpoint, Signer
 from keyturn.ledger.errors import EntryMalformed, LedgerDamaged, NoteInvalid, UnknownType, UnknownVersion
@@ -121,7 +121,7 @@ def build(
     if os.path.lexists(target):
         raise PackRefused(f"{out} exists already.")
     try:
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        work, held = workplace(target)
     except OSError as error:
         raise PackRefused(f"{out}: {error.strerror}.") from error
     try:
@@ -138,6 +138,7 @@ def build(
         raise WorkerLost("A process that read the log was ended from outside.") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        os.close(held)
 
 
 def _appear(made: Path, target: Path) -> None:
