@@ -318,7 +318,7 @@ def make_app(
     ]
     return Litestar(
         route_handlers=handlers,
-        middleware=[NotInTheClear(settings.proxies), PeopleOnly(service)],
+        middleware=[NotInTheClear(settings.proxies), PeopleOnly(service, settings.proxies)],
         openapi_config=OpenAPIConfig(
             title="Keyturn",
             version=__version__,

@@ -161,6 +161,23 @@ def test_opening_a_login_link_uses_nothing_up(web: MemoryWeb, client: Client) ->
     assert again.status_code == 409
 
 
+def test_a_browser_is_told_apart_by_a_cookie_that_stays_and_opens_nothing(
+    client: TestClient[Any], web: MemoryWeb
+) -> None:
+    def sign_in() -> list[str]:
+        answer = client.post("/login", json={"code": web.code("dana")}, headers={"origin": HERE})
+        return [one for one in answer.headers.get_list("set-cookie") if "_device=" in one]
+
+    (first,) = sign_in()
+    assert "HttpOnly" in first
+    assert "SameSite=strict" in first or "SameSite=Strict" in first
+    assert sign_in() == []  # it has one
+    name, _, value = first.partition(";")[0].partition("=")
+    client.cookies.clear()
+    client.cookies.set(name, value)
+    assert client.get("/requests").status_code == 401
+
+
 def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(
     web: MemoryWeb, client: Client
 ) -> None:

@@ -25,14 +25,16 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from keyturn.channels.web.guard import session_cookie
+from keyturn.channels.web.guard import device_cookie, session_cookie
 from keyturn.drift.finding import Drift
 from keyturn.errors import KeyturnError
 from keyturn.identity import Person, tokens
 from keyturn.identity.credentials import CredentialRefused
-from keyturn.service import callers, findings, processes
+from keyturn.service import callers, calling, findings, processes
+from keyturn.service.calling import Origin
 from keyturn.service.errors import FromAgent, InTheClear
 from keyturn.service.keyturn import Keyturn
+from keyturn.service.same_places import account
 
 UNIX = "unix:"
 _PEERCRED = struct.Struct("3i")
@@ -78,20 +80,24 @@ class NotInTheClear(ASGIMiddleware):
 
 
 class PeopleOnly(ASGIMiddleware):
-    """In front of every route: a person's secret changes nothing from inside an agent's session."""
+    """In front of every route: a person's secret changes nothing from inside an agent's session; and where a call comes from is known."""
 
     scopes = (ScopeType.HTTP,)
 
-    def __init__(self, service: Keyturn) -> None:
+    def __init__(self, service: Keyturn, proxies: Collection[str] = ()) -> None:
         self._service = service
+        self._proxies = frozenset(proxies)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Look, then hand on."""
         if scope.get("method") not in _READS:
-            person = _person(self._service, Headers.from_scope(scope))
+            headers = Headers.from_scope(scope)
+            pid = await asyncio.to_thread(_pid, scope)
+            calling.answering(origin_of(scope, headers, pid, self._proxies))
+            person = _person(self._service, headers)
             if person is not None:
                 try:
-                    await refuse_agents(self._service, scope, person)
+                    await _refuse(self._service, scope, person, pid)
                 except KeyturnError as error:
                     await _answer(error, send)
                     return
@@ -100,7 +106,11 @@ class PeopleOnly(ASGIMiddleware):
 
 async def refuse_agents(service: Keyturn, scope: Any, person: Person) -> None:
     """Raises `FromAgent`, and opens a finding, when *person*'s secret comes from inside an agent's session."""
-    session = await asyncio.to_thread(_session, service, scope)
+    await _refuse(service, scope, person, await asyncio.to_thread(_pid, scope))
+
+
+async def _refuse(service: Keyturn, scope: Any, person: Person, pid: int) -> None:
+    session = await asyncio.to_thread(processes.session_around, service.core, pid) if pid else None
     if session is None:
         return
     words = f"A token or web session of {person.id} was used from inside the agent's session {session}: replace it, somebody else has it."
@@ -109,18 +119,33 @@ async def refuse_agents(service: Keyturn, scope: Any, person: Person) -> None:
     raise FromAgent(f"This comes from a process of the agent's session {session}.")
 
 
-def _session(service: Keyturn, scope: Any) -> str | None:
-    """The agent's session that the connection comes from, if that can be seen."""
+def _pid(scope: Any) -> int:
+    """The process at the other end of the connection, if that can be seen; else 0."""
     client, server = scope.get("client"), scope.get("server")
     if not client:
-        return None
+        return 0
     host, port = str(client[0]), int(client[1])
     if host.startswith(UNIX):
-        return processes.session_around(service.core, port)
+        return port
     if not server or server[1] is None or not processes.is_loopback(host):
-        return None
-    pid = processes.owner_of_tcp((str(server[0]), int(server[1])), (host, port))
-    return processes.session_around(service.core, pid)
+        return 0
+    return processes.owner_of_tcp((str(server[0]), int(server[1])), (host, port))
+
+
+def origin_of(scope: Any, headers: Headers, pid: int, proxies: Collection[str]) -> Origin:
+    """From where a call comes. What a relay adds is taken for an address only from this machine or one of *proxies*."""
+    client = scope.get("client")
+    host = str(client[0]) if client else ""
+    device = device_cookie(headers) or ""
+    if host.startswith(UNIX):
+        return Origin(device, account(int(host.removeprefix(UNIX))))
+    relay = headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    if relay and (processes.is_loopback(host) or host in proxies):
+        return Origin(device, "", relay[:64], True)
+    if processes.is_loopback(host):
+        uid = processes.owner(pid)
+        return Origin(device, account(uid) if uid is not None else "")
+    return Origin(device, "", "" if host in proxies else host)
 
 
 def _person(service: Keyturn, headers: Headers) -> Person | None:

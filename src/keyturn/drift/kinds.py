@@ -196,6 +196,12 @@ KINDS: dict[str, Kind] = {
     "sod.together": Kind(
         "separation of duties", "high", "f", "Two people approved one request within a second of each other."
     ),
+    "sod.same_place": Kind(
+        "separation of duties",
+        "medium",
+        "f",
+        "Who asked and who approved, or two who approved one request, did it from one browser, account or network address.",
+    ),
     "sod.self_executed": Kind(
         "separation of duties",
         "critical",

@@ -15,6 +15,7 @@ from keyturn.service.mentioned import Mentioning
 from keyturn.service.noticing import Noticing
 from keyturn.service.practising import Practising
 from keyturn.service.ratchets import Ratcheting
+from keyturn.service.same_places import SamePlaces
 from keyturn.service.sealing import Sealing
 from keyturn.service.secret_files import SecretFiles
 from keyturn.service.sigma_rules import SigmaFollower
@@ -33,6 +34,7 @@ FOLLOWERS: tuple[Callable[[Core], Follower], ...] = (
     Widening,
     Silence,
     Noticing,
+    SamePlaces,
     Mentioning,
     Unapplied,
     SigmaFollower,

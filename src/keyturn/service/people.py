@@ -12,7 +12,7 @@ from keyturn.identity import Person, tokens
 from keyturn.identity.names import check_group, check_person_id
 from keyturn.identity.people import ROLES
 from keyturn.ledger.entries import Draft, Rows
-from keyturn.service import callers
+from keyturn.service import callers, calling
 from keyturn.service.core import Core, person_of
 from keyturn.service.errors import Forbidden, PersonExists, PersonUnknown, ReadsOnly
 
@@ -179,6 +179,7 @@ def open_session(core: Core, person: str, key: str, how: Mapping[str, Any]) -> D
         "cookie": tokens.hash_token(tokens.cookie_of(key)),
         "expires": core.now() + core.settings.login_seconds * 1000,
         **how,
+        **calling.recorded(core),
     }
     return Draft("login.opened", fields)
 

@@ -83,6 +83,15 @@ def owner_of_tcp(own: tuple[str, int], other: tuple[str, int]) -> int:
     return 0
 
 
+def owner(pid: int) -> int | None:
+    """The account that *pid* runs under; None when that can't be seen."""
+    if not pid:
+        return None
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}").stat().st_uid
+    return None
+
+
 def is_loopback(address: str) -> bool:
     """Whether that is an address of this machine's own (also as an IPv4 address within IPv6)."""
     with contextlib.suppress(ValueError):

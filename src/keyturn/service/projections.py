@@ -32,6 +32,7 @@ from keyturn.service import (
     notice_rows,
     order_rows,
     person_rows,
+    place_rows,
     plan_rows,
     queueing,
     ratchet_rows,
@@ -291,6 +292,7 @@ def _approval(entry: Entry, rows: Rows) -> Iterable[Put]:
         given["ticket"] = f["ticket"]
     yield _request({**request, "approvals": [*request["approvals"], given]})
     yield from key_rows.signed(entry, rows)
+    yield from place_rows.seen(entry, rows)
     yield from reviewing.decided(entry, request)
 
 
@@ -348,6 +350,8 @@ def _login(entry: Entry, rows: Rows) -> Iterable[Put]:
     f = entry.fields
     old = rows.row("login", f["cookie"]) or {}
     opened = entry.type == "login.opened"
+    if opened:
+        yield from place_rows.seen(entry, rows)
     body: Body | None = None
     if opened:
         body = {"person": f["person"], "expires": f["expires"], "opened": entry.time, "entry": entry.index}

@@ -27,7 +27,17 @@ from keyturn.policy.decision import Decision, Obligations
 from keyturn.policy.requirements.breakglass import BreakGlass
 from keyturn.requirement import parse_requirement
 from keyturn.requirement.assurance import strength
-from keyturn.service import capturing, disclosure, grants, key_views, plans, queueing, sealed, signing
+from keyturn.service import (
+    calling,
+    capturing,
+    disclosure,
+    grants,
+    key_views,
+    plans,
+    queueing,
+    sealed,
+    signing,
+)
 from keyturn.service.conditions import due, moments, tickets
 from keyturn.service.conditions.shown import conditions_of
 from keyturn.service.core import Core
@@ -346,6 +356,7 @@ async def decide(
     if choice == "approve":
         change = await tickets.checked(core, row, lambda: state_of(core, row), person.id, ticket)
     refused: list[DecisionRefused] = []
+    where = calling.recorded(core)  # the plan runs in the writer's own task
 
     def plan(rows: Rows) -> Sequence[Draft]:
         refused.clear()  # a plan may be run again, so it starts from nothing each time
@@ -393,7 +404,7 @@ async def decide(
         drafts: list[Draft] = []
         if len(step.state.approvals) > len(before.approvals):
             draft = approval_draft(rows, current, step.state, statement, channel)
-            draft.fields.update(_gesture_fields(core, step.state, gesture))
+            draft.fields.update(_gesture_fields(core, step.state, gesture) | where)
             if proof is not None and verified is not None:
                 draft.fields.update(signing.fields_of(proof, verified, document(core, current)))
             drafts.append(tickets.told(draft, change))

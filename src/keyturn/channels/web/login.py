@@ -5,16 +5,19 @@ Opening the link shows a button and changes nothing: mail scanners, previews and
 
 from __future__ import annotations
 
+import secrets
+
 from litestar import Response, get, post
 from litestar.datastructures import Cookie
 from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
-from keyturn.channels.web.guard import cookie_name, session_cookie
+from keyturn.channels.web.guard import DEVICE, DEVICE_BYTES, cookie_name, device_cookie, session_cookie
 from keyturn.channels.web.site import AnyRequest, Site
 from keyturn.identity.tokens import cookie_of
 
+DEVICE_SECONDS = 365 * 24 * 3600
 MAX_COOKIE_SECONDS = 30 * 24 * 3600
 """The browser forgets the cookie after this; the session itself ends when the server says so, which is sooner."""
 
@@ -54,7 +57,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         person = site.web.person_of_cookie(value)
         return Response(
             SignedIn(person.id if person else "", key),
-            cookies=[_cookie(request, value, MAX_COOKIE_SECONDS)],
+            cookies=[_cookie(request, value, MAX_COOKIE_SECONDS), *marked(request)],
         )
 
     @post("/logout", status_code=200)
@@ -70,6 +73,15 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         return Response(SignedOut(there or "/login"), cookies=[_cookie(request, "", 0)])
 
     return [login_page, sign_in, sign_out]
+
+
+def marked(request: AnyRequest) -> list[Cookie]:
+    """The cookie that tells this browser apart, for one that has none yet."""
+    if device_cookie(request.headers) is not None:
+        return []
+    made = _cookie(request, secrets.token_urlsafe(DEVICE_BYTES), DEVICE_SECONDS)
+    made.key += DEVICE
+    return [made]
 
 
 def _cookie(request: AnyRequest, value: str, seconds: int) -> Cookie:

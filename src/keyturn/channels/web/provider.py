@@ -24,6 +24,7 @@ from keyturn.approvals.gesture import Gesture
 from keyturn.approvals.proof import IdpProof
 from keyturn.channels.web.errors import SignInNeeded
 from keyturn.channels.web.guard import CSRF_HEADER, cookie_name, session_cookie
+from keyturn.channels.web.login import marked
 from keyturn.channels.web.rendering import path
 from keyturn.channels.web.requests import require_short
 from keyturn.channels.web.site import AnyRequest, Site
@@ -147,7 +148,7 @@ def handlers(site: Site) -> list[ControllerRouterHandler]:
         done = await desk().finish(data.state, data.key, data.code, data.iss, cookie)
         if done.key:
             value = cookie_of(done.key)
-            return Response(Arrived(done.next, done.key), cookies=[_cookie(request, value)])
+            return Response(Arrived(done.next, done.key), cookies=[_cookie(request, value), *marked(request)])
         if isinstance(done.purpose, Decide) and done.word is not None:
             await _decided(site, done.purpose, done.person, done.word)
         if isinstance(done.purpose, Link) and done.word is not None:
