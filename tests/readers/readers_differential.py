@@ -150,6 +150,8 @@ def misses(reading: Reading, did: Did) -> list[str]:
     changing = [e.what for e in reading.effects if e.verb in ("writes", "configures")]
     deleting = [e.what for e in reading.effects if e.verb == "deletes"]
     unknown = {e.verb for e in reading.effects if e.zone == "unknown"}
+    if found and "executes" in unknown:
+        return []  # it is read as running anything, and something is what it ran
     if "writes" not in unknown:
         found += [
             f"changed {path}" for path in sorted(did.changed - did.made) if not _covered(path, changing)

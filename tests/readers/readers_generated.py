@@ -18,6 +18,9 @@ TREE = {
     "c d.txt": "blank in its name\n",
     "e.log": "error x\nok\n",
     "-dash": "d\n",
+    "-tq.txt": "o\n",
+    "q.txt/r.txt": "o\n",
+    "z -e1etouch n9 a.log": "o\n",
     "sub/f.txt": "f\nx\n",
     "sub/deep/g.txt": "g\n",
     "sub/h.log": "h\n",
@@ -92,6 +95,19 @@ zip -q «-m|-j|-r|-rm|-T|-T -TT 'cp a.txt n1;:'» n1.zip «@folder@|@files@»
 find . -name '*.txt' | zip -q n1.zip -@
 find . -name '*.txt' -print0 | «du -c --files0-from=-|sort --files0-from=-|wc --files0-from=-»
 find . -name '*.txt' | tee n1 | xargs cat
+«mv|cp|cp -r|ln -s» *.«txt|log» @folder@
+«touch|touch -m|chmod u+x|rm|rm -f|tee» *.«txt|log»
+find . «-name '*.txt' -o -name '*.log'|! -name '*.log' -a -name '*.txt'|-name sub -prune -o -name '*.txt'» «-exec touch {} +|-exec cp {} other \;|-delete»
+find . «\( -name '*.txt' -o -iname '*.LOG' \)|-iname 'A*.TXT' , -name f.txt|-type f -not \( -name '*.log' \)» «-exec rm {} +|-print0 | xargs -0 touch»
+grep -«l|rl|L|rlZ» o «sub|.|*.txt|sub/* other/*» | xargs «|-0|-n1» «cat|rm -f|touch|sed -i 1d|cp -t other»
+find . -name '*.«txt|log»' | xargs grep -«l|L» o | xargs «cat|touch|rm -f|sed -i 1d|chmod 600»
+find . -name '*.«txt|log»' -exec grep -l o {} «+|\;» «|-print» | xargs «cat|touch|rm -f|sed -i 1d|chmod 600»
+«cat|touch|rm -f|chmod 600|sed -i 1d» $(«grep -rl o sub|find . -name '*.log'|grep -l o *.txt»)
+for f in $(«grep -rl o sub|find . -name '*.log'»); do «cat|touch|rm -f|sed -i 1d» $f; done
+for f in «sub/*.txt|*.txt»; do «mv|cp» "$f" "${f%.txt}.md"; done
+«cat|rm|touch|cp a.txt» @file@ \
+rmdir «sub/*|n*|*»
+unlink @file@
 awk -f @file@ a.txt
 find . -name '*.txt' | tr '\n' '\0' | xargs -0 «rm -f|touch»
 tar «-cf|cf|-czf» «n.tar|sub/n.tar» «@folder@|@files@»
