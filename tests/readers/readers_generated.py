@@ -97,8 +97,10 @@ find . -name '*.txt' -print0 | «du -c --files0-from=-|sort --files0-from=-|wc -
 find . -name '*.txt' | tee n1 | xargs cat
 «mv|cp|cp -r|ln -s» *.«txt|log» @folder@
 «touch|touch -m|chmod u+x|rm|rm -f|tee» *.«txt|log»
-find . «-name '*.txt' -o -name '*.log'|! -name '*.log' -a -name '*.txt'|-name sub -prune -o -name '*.txt'» «-exec touch {} +|-exec cp {} other \;|-delete»
-find . «\( -name '*.txt' -o -iname '*.LOG' \)|-iname 'A*.TXT' , -name f.txt|-type f -not \( -name '*.log' \)» «-exec rm {} +|-print0 | xargs -0 touch»
+find . «-name '*.txt' -o -name '*.log'|! -name '*.log' -a -name '*.txt'» «-exec touch {} +|-exec cp {} other \;|-delete»
+find . -name sub -prune -o -name '*.txt' «-exec touch {} +|-exec cp {} other \;|-delete»
+find . «\( -name '*.txt' -o -iname '*.LOG' \)|-iname 'A*.TXT' , -name f.txt» «-exec rm {} +|-print0 | xargs -0 touch»
+find . -type f -not \( -name '*.log' \) «-exec rm {} +|-print0 | xargs -0 touch»
 grep -«l|rl|L|rlZ» o «sub|.|*.txt|sub/* other/*» | xargs «|-0|-n1» «cat|rm -f|touch|sed -i 1d|cp -t other»
 find . -name '*.«txt|log»' | xargs grep -«l|L» o | xargs «cat|touch|rm -f|sed -i 1d|chmod 600»
 find . -name '*.«txt|log»' -exec grep -l o {} «+|\;» «|-print» | xargs «cat|touch|rm -f|sed -i 1d|chmod 600»
