@@ -21,12 +21,22 @@ from types import ModuleType
 import msgspec
 
 from keyturn.evidence import catalogue, testing, verdicts, verify_approvals
-from keyturn.evidence.program import archive, checks, log, rows, sheets, tables
+from keyturn.evidence.program import archive, checks, columns, log, rows, sheets, tables
 
 NAME = "verify.py"
 """Under which it lies in a pack."""
 
-SOURCES: tuple[ModuleType, ...] = (verify_approvals, rows, sheets, tables, verdicts, archive, log, checks)
+SOURCES: tuple[ModuleType, ...] = (
+    verify_approvals,
+    rows,
+    sheets,
+    tables,
+    verdicts,
+    archive,
+    columns,
+    log,
+    checks,
+)
 """In the order in which they stand in it."""
 
 OPTIONAL = "sqlite3"

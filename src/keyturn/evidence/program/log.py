@@ -24,6 +24,15 @@ from types import MappingProxyType
 from typing import Any, List, Optional, Set, Tuple
 
 from keyturn.evidence.program.archive import NAME, Archive, Damaged, Unreadable
+from keyturn.evidence.program.columns import (
+    FROM_URL,
+    LETTERS,
+    QUOTES,
+    TO_URL,
+    Columns,
+    columns_of,
+    digests_of,
+)
 from keyturn.evidence.verify_approvals import ed25519
 
 TILE = 256
@@ -37,10 +46,6 @@ NAMED = 50
 MAX_MISSING = 1000
 
 _sha256 = hashlib.sha256
-_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_TO_URL = bytes.maketrans(b"+/", b"-_")
-_FROM_URL = bytes.maketrans(b"-_", b"+/")
-_QUOTES = [b"", *(b'"' + b'","' * number + b'"' for number in range(2048))]
 _HEADER = re.compile(
     rb'\],"_sd_alg":"sha-256","index":(0|[1-9][0-9]{0,15})'
     rb'(?:,"n":([1-9][0-9]{0,15}),"session":("(?:[ !#-\[\]-~]|\\["\\]){1,128}"))?'
@@ -372,6 +377,8 @@ class Walk:
     def __init__(self, files: Any, size: int, wanted: dict[str, frozenset[str]], look: Look) -> None:
         self._files, self._size, self._look = files, size, look
         self._wanted = {kind.encode(): (names, _beginnings(names)) for kind, names in wanted.items()}
+        self._opening = {kind.encode(): Opening(names) for kind, names in wanted.items()}
+        self._emptied = _room[1]
         self.span = Span()
         self.plain: dict[bytes, Opened] = {}
 
@@ -404,37 +411,56 @@ class Walk:
         data = self._files.read(place, TILE * 65537)
         beside = tile_name("disclosures", number, width)
         content = self._files.read(beside, MAX_LINES)
-        lines = content.split(b"\n")
-        if len(lines) != width + 1 or lines[-1]:
-            raise Damaged("It has not one line for each of %d entries." % width, beside)
-        at, end, leaves = 0, len(data), []
-        while at < end:
-            stop = at + 2 + int.from_bytes(data[at : at + 2], "big")
-            leaves.append(data[at + 2 : stop])
-            at = stop
-        if at != end or len(leaves) != width:
-            raise Damaged("It does not hold %d entries to its last byte." % width, place)
+        span, index = self.span, number * TILE
+        columns = columns_of(data, content, index, width, span.last_time if span.entries else 0)
+        leaves = _leaves(data, content, width, place, beside) if columns is None else columns.leaves
         hashes = [_sha256(b"\0" + leaf).digest() for leaf in leaves]
         stored = tile_name("0", number, width)
         if self._files.read(stored, TILE * HASH) != b"".join(hashes):
-            self.span.problem(stored, "It is not what the entries of %s give." % place)
+            span.problem(stored, "It is not what the entries of %s give." % place)
         if width == TILE:
-            self.span.rows.append(subtree(hashes))
-        index = number * TILE
-        parted = _parted(content, lines)
-        self.plain = _plainly([part for _, parts, _ in parted for part in parts or ()])
+            span.rows.append(subtree(hashes))
+        if columns is None:
+            self._one_by_one(index, leaves, content)
+        else:
+            self._together(index, columns)
+
+    def _together(self, index: int, columns: Columns) -> None:
+        """The entries of a bundle whose leaves, lines and digests were found to hold: what is left is what they say."""
+        span = self.span
+        if self._emptied != _room[1]:
+            self._emptied = _room[1]
+            for each in self._opening.values():
+                each.forget()
+        parts, after, end = columns.parts, columns.after, 0
+        self.plain = plain = _plainly(after)
+        if not span.entries:
+            span.first_time = columns.first
+        for kind, session, n, time, committed, count in columns.entries:
+            start, end = end, end + count
+            span.last_time = time
+            span.entries += 1
+            span.disclosures += count
+            span.withheld += committed - count
+            number = int(n) if n else None
+            name = None if number is None else self._numbered(session, number, index)
+            try:
+                opening = self._opening.get(kind)
+                mine = parts[start:end]
+                fields, apart = opening.fields(mine, after[start:end], plain) if opening else ({}, False)
+                self._say(index, time, kind, name, number, committed, fields, apart, mine)
+            except _WRONG as error:
+                span.problem("entry %d" % index, _said(error))
+            index += 1
+
+    def _one_by_one(self, index: int, leaves: list[bytes], content: bytes) -> None:
+        """The entries of any other bundle."""
+        parted = _parted(content, content.split(b"\n"))
+        self.plain = _plainly([part[36:] for _, parts, _ in parted for part in parts or ()])
         for leaf, (line, parts, digests) in zip(leaves, parted):
             try:
                 self._entry(index, leaf, line, parts, digests)
-            except (
-                ValueError,
-                TypeError,
-                AttributeError,
-                KeyError,
-                IndexError,
-                OverflowError,
-                RecursionError,
-            ) as error:
+            except _WRONG as error:
                 self.span.problem("entry %d" % index, _said(error))
             index += 1
 
@@ -455,7 +481,7 @@ class Walk:
             # each is 43 letters between two quotes: 46 bytes with the comma, so quotes and commas lie at fixed distances
             if (
                 len(quoted) != 46 * count - 1
-                or quoted.translate(None, _LETTERS) != _QUOTES[count]
+                or quoted.translate(None, LETTERS) != QUOTES[count]
                 or quoted[44::46] != b'"' * count
                 or len(committed) != count
                 or digests != sorted(digests)
@@ -472,25 +498,42 @@ class Walk:
         if not span.entries:
             span.first_time = time
         span.entries += 1
-        name = None
-        if number is not None:
-            known = span.sessions.get(session)
-            if known is None:
-                name = json.loads(session)
-                span.sessions[session] = (number, number, index, name)
-            else:
-                name = known[3]
-                if number != known[1] + 1:
-                    span.problem("entry %d" % index, _misnumbered(session, known[1] + 1, number))
-                span.sessions[session] = (known[0], number, known[2], name)
+        name = None if number is None else self._numbered(session, number, index)
         if parts is None:
             parts, found = _parted_alone(line)
         self._disclosed(len(parts), found, committed)
         wanted = self._wanted.get(kind)
         fields, apart = opened_fields(parts, *wanted, self.plain) if wanted else ({}, False)
+        self._say(index, time, kind, name, number, len(committed), fields, apart, parts)
+
+    def _numbered(self, session: bytes, number: int, index: int) -> str:
+        """The session that entry *index* is the *number*th of; a number that is not the next one is a problem."""
+        sessions = self.span.sessions
+        known = sessions.get(session)
+        if known is None:
+            name: str = json.loads(session)
+            sessions[session] = (number, number, index, name)
+            return name
+        if number != known[1] + 1:
+            self.span.problem("entry %d" % index, _misnumbered(session, known[1] + 1, number))
+        sessions[session] = (known[0], number, known[2], known[3])
+        return known[3]
+
+    def _say(
+        self,
+        index: int,
+        time: int,
+        kind: bytes,
+        name: str | None,
+        number: int | None,
+        count: int,
+        fields: dict[str, Any],
+        apart: bool,
+        parts: list[bytes],
+    ) -> None:
         if kind == b"session.closed" and fields.get("count", number) != number:
-            span.problem("entry %d" % index, "It closes its session with a wrong count.")
-        self._look((index, time, kind.decode(), name, number, len(committed)), fields, apart, parts)
+            self.span.problem("entry %d" % index, "It closes its session with a wrong count.")
+        self._look((index, time, kind.decode(), name, number, count), fields, apart, parts)
 
     def _disclosed(self, count: int, found: set[bytes], committed: set[bytes]) -> None:
         """Each of *count* disclosures is one that the leaf commits to, and none is there twice. Raises `ValueError`."""
@@ -500,14 +543,28 @@ class Walk:
         self.span.withheld += len(committed) - count
 
 
+def _leaves(data: bytes, content: bytes, width: int, place: str, beside: str) -> list[bytes]:
+    """The leaves of a bundle by their lengths. Raises `Damaged` if there are more or fewer than *width* of them, or of lines."""
+    if content.count(b"\n") != width or content[-1:] != b"\n":
+        raise Damaged("It has not one line for each of %d entries." % width, beside)
+    at, end, leaves = 0, len(data), []
+    while at < end:
+        stop = at + 2 + int.from_bytes(data[at : at + 2], "big")
+        leaves.append(data[at + 2 : stop])
+        at = stop
+    if at != end or len(leaves) != width:
+        raise Damaged("It does not hold %d entries to its last byte." % width, place)
+    return leaves
+
+
 def _parted(content: bytes, lines: list[bytes]) -> list[Parted]:
     """The *lines* of a bundle, which are *content*, taken apart: all at once where each is in its one form."""
     parts = [[] if line == b"[]" else line[2:-2].split(b'","') for line in lines[:-1]]
     try:
-        form = b"]\n".join([b"[" + _QUOTES[len(each)] for each in parts]) + b"]\n"
-        if content.translate(None, _LETTERS) != form:
+        form = b"]\n".join([b"[" + QUOTES[len(each)] for each in parts]) + b"]\n"
+        if content.translate(None, LETTERS) != form:
             raise ValueError("another form")
-        digests = _digests([part for each in parts for part in each])
+        digests = digests_of([part for each in parts for part in each])
     except (ValueError, IndexError):
         return [(line, None, set()) for line in lines[:-1]]
     made: list[Parted] = []
@@ -524,23 +581,9 @@ def _parted_alone(line: bytes) -> tuple[list[bytes], set[bytes]]:
     if line == b"[]":
         return [], set()
     parts = line[2:-2].split(b'","')
-    if len(parts) >= len(_QUOTES) or line.translate(None, _LETTERS) != b"[" + _QUOTES[len(parts)] + b"]":
+    if len(parts) >= len(QUOTES) or line.translate(None, LETTERS) != b"[" + QUOTES[len(parts)] + b"]":
         raise ValueError("Its disclosures are not those of its leaf.")
-    return parts, set(_digests(parts))
-
-
-def _digests(parts: list[bytes]) -> list[bytes]:
-    """The digest of each disclosure, as leaves have it. Raises `ValueError` where one has no salt in its one form."""
-    # a zero byte behind each digest makes each 44 characters, so that one call encodes all of them
-    joined = binascii.b2a_base64(b"\0".join([_sha256(part).digest() for part in parts]) + b"\0")
-    text = joined.translate(_TO_URL)
-    # each begins with ["<22 letters>"," which is 27 bytes and 36 characters
-    heads = binascii.a2b_base64(b"".join([part[:36] for part in parts]).translate(_FROM_URL) + b"==")
-    if heads.translate(None, _LETTERS) != b'["","' * len(parts) or heads[24::27] + heads[
-        26::27
-    ] != b'"' * 2 * len(parts):
-        raise ValueError("It has a disclosure whose salt is not 128 bits in 22 letters.")
-    return [text[at : at + 43] for at in range(0, 44 * len(parts), 44)]
+    return parts, set(digests_of(parts))
 
 
 def opened_fields(
@@ -559,7 +602,7 @@ def opened_fields(
     for part in parts:
         if names is None or part[36:40] in beginnings:
             after = part[36:]
-            name, value, is_apart = plain.get(after) or _seen.get(after) or _opened(part)
+            name, value, is_apart = plain.get(after) or _seen.get(after) or _opened(after)
             if name in fields:
                 raise ValueError("It discloses %s twice." % ascii(name[:80]))
             if names is None or name in names:
@@ -568,68 +611,117 @@ def opened_fields(
     return fields, apart
 
 
+class Opening:
+    """How fields of one type of entry are opened: those of these names, and what was opened before is known."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names, self._beginnings = names, _beginnings(names)
+        self._known: dict[bytes, tuple[str, Any] | tuple[()]] = {}
+
+    def forget(self) -> None:
+        """What was opened before is opened again."""
+        self._known.clear()
+
+    def fields(
+        self, parts: list[bytes], after: list[bytes], plain: Mapping[bytes, Opened]
+    ) -> tuple[dict[str, Any], bool]:
+        """As `opened_fields`, of *parts*; *after*: what follows the salt of each."""
+        found = list(map(self._known.get, after))
+        wanted: list[Any] = list(filter(None, found))
+        apart = False
+        if None in found:
+            try:
+                for text, one in zip(after, found):
+                    if one is None and text[:4] in self._beginnings:
+                        pair, stands = self._opened(text, plain)
+                        if pair:
+                            wanted.append(pair)
+                            apart |= stands
+            except ValueError:
+                wanted = _TWICE
+        fields = dict(wanted)
+        if len(fields) != len(wanted):
+            # which of them is wrong, and how, is said by looking at each
+            return opened_fields(parts, self._names, self._beginnings, plain)
+        return fields, apart
+
+    def _opened(self, text: bytes, plain: Mapping[bytes, Opened]) -> tuple[Any, bool]:
+        once = plain.get(text)
+        name, value, apart = once or _seen.get(text) or _opened(text)
+        pair = (name, value) if name in self._names else ()
+        if not once and not apart and text in _seen:
+            self._known[text] = pair
+        return pair, apart
+
+
+_TWICE: Any = [("", None), ("", None)]
 _seen: dict[bytes, Opened] = {}
-_room = [0]
+_room = [0, 0]
+"""Characters of what is in `_seen`, and how often it was emptied."""
 SEEN_BYTES = 1 << 24
-LONGEST_PLAIN = 400
+LONGEST_PLAIN = 364
+SALT = 36
+_SALTED = b'["' + b"A" * 22 + b'","'
+"""A salt that stands for any: those of disclosures were looked at before."""
 _ZEROS = (b"AAAA", b"", b"AA", b"AAAAA")
 _MANY = (3, 0, 2, 4)
 """Letters behind what follows a salt, by its length, and the zero bytes that they make: one more is the disclosure's own."""
 
 
-def _plainly(parts: list[bytes]) -> dict[bytes, Opened]:
-    """Those of *parts* that are fields with another value each time, written plainly, by what follows their salt: decoded in one call.
+def _plainly(after: list[bytes]) -> dict[bytes, Opened]:
+    """Of what follows the salts of disclosures, what are fields with another value each time, written plainly: decoded in one call.
 
     Between two of them stand zero bytes, which none of them has, and each begins with a letter: so as many pieces as there are parts
     are just those, and one that is cut in two, or lost a character, makes another number of pieces or of bytes. Then none is given,
     and `opened_fields` opens them one by one, as it does with what is not plain.
     """
-    found = {
-        part[36:]: None
-        for part in parts
-        if part[36:40] in _OWN and len(part) & 3 != 1 and len(part) < LONGEST_PLAIN
-    }
+    found = {one: None for one in after if one[:4] in _OWN and len(one) & 3 != 1 and len(one) < LONGEST_PLAIN}
     text = b"".join([after + _ZEROS[len(after) & 3] for after in found])
     try:
-        data = binascii.a2b_base64(text.translate(_FROM_URL))
+        data = binascii.a2b_base64(text.translate(FROM_URL))
     except ValueError:
         return {}
     pieces = _PIECES.findall(data)
     if len(pieces) != len(found) or 4 * len(data) != 3 * len(text):
         return {}
     return {
-        after: (name.decode(), int(number) if number else value.decode(), False)
-        for after, (name, value, number, zeros) in zip(found, pieces)
-        if name and len(zeros) == _MANY[len(after) & 3]
+        one: (name.decode(), int(number) if number else value.decode(), False)
+        for one, (name, value, number, zeros) in zip(found, pieces)
+        if name and len(zeros) == _MANY[len(one) & 3]
     }
 
 
-def _opened(part: bytes) -> Opened:
-    if len(part) > LONGEST_DISCLOSURE:
-        raise ValueError("A disclosure has %d characters; a field as large lies apart." % len(part))
-    plain = _PLAIN.match(binascii.a2b_base64(part[36:].translate(_FROM_URL) + _PADDING[len(part) & 3]))
+def _opened(after: bytes) -> Opened:
+    """What a disclosure says, of which *after* follows the salt."""
+    length = len(after) + SALT
+    if length > LONGEST_DISCLOSURE:
+        raise ValueError("A disclosure has %d characters; a field as large lies apart." % length)
+    data = binascii.a2b_base64(after.translate(FROM_URL) + _PADDING[length & 3])
+    plain = _PLAIN.match(data)
     if plain is not None:
         name, text, number = plain.groups()
         return name.decode(), int(number) if text is None else text.decode(), False
-    item = one_value(binascii.a2b_base64(part.translate(_FROM_URL) + _PADDING[len(part) & 3]))
+    item = one_value(_SALTED + data)
     if type(item) is not list or len(item) != 3 or type(item[1]) is not str:
         raise ValueError("A disclosure is not [salt, name, value].")
     value = item[2]
     made = (item[1], value, type(value) is dict and len(value) == 2 and "blob" in value and "size" in value)
-    _room[0] += len(part)
+    _room[0] += length
     if _room[0] > SEEN_BYTES:
         _seen.clear()
-        _room[0] = len(part)
-    _seen[part[36:]] = made
+        _room[:] = length, _room[1] + 1
+    _seen[after] = made
     return made
 
 
+_WRONG = (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, RecursionError)
+"""What may come of reading an entry that somebody bent."""
 _PADDING = (b"", b"===", b"==", b"=")
 
 
 def _beginnings(names: frozenset[str]) -> frozenset[bytes]:
     """What stands at character 36 of a disclosure: its salt takes 27 bytes with quotes, so a name's first bytes are always there."""
-    return frozenset(binascii.b2a_base64((name + '",')[:3].encode())[:4].translate(_TO_URL) for name in names)
+    return frozenset(binascii.b2a_base64((name + '",')[:3].encode())[:4].translate(TO_URL) for name in names)
 
 
 _OWN = _beginnings(frozenset(_NAMES))
