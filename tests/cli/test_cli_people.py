@@ -29,7 +29,8 @@ def test_a_person_is_added_changed_and_removed(house: House) -> None:
     assert TOKEN.fullmatch(made.out.splitlines()[-1]), "scripts take the last line"
     everybody = {one["id"]: one for one in house.keyturn("person", "list", "--json").json}
     assert everybody["sam"] == {
-        "id": "sam", "name": "Sam", "groups": ["dba"], "roles": ["auditor"], "os_uids": [4711], "accounts": [], "removed": False
+        "id": "sam", "name": "Sam", "groups": ["dba"], "roles": ["auditor"], "os_uids": [4711], "accounts": [], "removed": False,
+        "away_until": 0, "shared": False,
     }  # fmt: skip
     assert "accounts: 4711  (Sam)" in house.keyturn("person", "list").out
     changed = house.keyturn(

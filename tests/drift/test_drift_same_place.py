@@ -14,7 +14,7 @@ from service_world import HELD, World, decide, person
 
 from keyturn.channels.peers import origin_of
 from keyturn.drift.same_place import DAYS_MS, KINDS, MOST, Party, drifts, seen, shared
-from keyturn.service import calling
+from keyturn.service import calling, people
 from keyturn.service.calling import NOWHERE, Origin
 from keyturn.service.detectors import FOLLOWERS
 from keyturn.service.following import Following
@@ -158,6 +158,10 @@ def test_the_account_under_which_the_agent_runs_is_fair_evidence(home: World) ->
 
     async def story(service: Keyturn) -> None:
         following = Following(service.core, (SamePlaces,))
+        await approved(home, service, "riley", Origin("", f"uid {os.getuid()}"), "rm -r dist")
+        await following.catch_up()
+        assert told(service) == []  # nobody said which account is riley's: they may all share one
+        await people.change(service.core, "riley", {"os_uids": [os.getuid() + 1]}, by="dana")
         await approved(home, service, "riley", Origin("", f"uid {os.getuid() + 1}"), HELD)
         await following.catch_up()
         assert told(service) == []

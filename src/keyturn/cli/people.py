@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import click
 
 from keyturn.cli.client import Unreachable, as_option, connect, home_of, home_option, json_option, segment
+from keyturn.cli.credentials import when
+from keyturn.cli.delegate import moment
 from keyturn.cli.terminal import say, say_json, visible
 
 ROLES = click.Choice(["member", "author", "auditor", "admin"])
@@ -58,6 +61,9 @@ def _line(one: dict[str, Any]) -> str:
     accounts = f"  accounts: {', '.join(map(str, one['os_uids']))}" if one["os_uids"] else ""
     signs_in = f"  signs in as: {', '.join(map(visible, one['accounts']))}" if one["accounts"] else ""
     gone = "  REMOVED" if one["removed"] else ""
+    gone += "  SHARED" if one["shared"] else ""
+    if one["away_until"] > time.time() * 1000:
+        gone += f"  on leave until {when(one['away_until'])}"
     groups, roles = (", ".join(one[key]) or "-" for key in ("groups", "roles"))
     return f"{visible(one['id']):<20} groups: {groups}  roles: {roles}{accounts}{signs_in}{name}{gone}"
 
@@ -117,6 +123,13 @@ def add(
     "--os-uid", "os_uids", multiple=True, type=int, help="The accounts that are theirs from now on (repeat)."
 )
 @click.option("--no-os-uid", is_flag=True, help="No account is theirs from now on.")
+@click.option(
+    "--away-until", metavar="TIME", help="They are on leave until then: 2w, 2026-12-24 or 2026-12-24T08:00Z."
+)
+@click.option("--back", is_flag=True, help="They are not on leave any more.")
+@click.option(
+    "--shared/--not-shared", default=None, help="Whether several people use this name, as a mailbox."
+)
 @home_option
 @as_option
 @json_option
@@ -128,13 +141,18 @@ def change(
     roles: tuple[str, ...],
     os_uids: tuple[int, ...],
     no_os_uid: bool,
+    away_until: str | None,
+    back: bool,
+    shared: bool | None,
     home_path: str | None,
     person: str | None,
     as_json: bool,
 ) -> None:
-    """Change a person's name, groups, roles or accounts. What isn't named stays. Nobody changes their own."""
-    if (groups and no_group) or (os_uids and no_os_uid):
-        raise click.UsageError("--no-group excludes --group, and --no-os-uid excludes --os-uid.")
+    """Change a person's name, groups, roles, accounts or leave. What isn't named stays. Nobody changes their own."""
+    if (groups and no_group) or (os_uids and no_os_uid) or (away_until and back):
+        raise click.UsageError(
+            "--no-group excludes --group, --no-os-uid excludes --os-uid, and --back excludes --away-until."
+        )
     body: dict[str, Any] = {}
     if name is not None:
         body["name"] = name
@@ -144,6 +162,10 @@ def change(
         body["roles"] = roles
     if os_uids or no_os_uid:
         body["os_uids"] = os_uids
+    if away_until or back:
+        body["away_until"] = moment(away_until, int(time.time() * 1000)) if away_until else 0
+    if shared is not None:
+        body["shared"] = shared
     if not body:
         raise click.UsageError("It is not said what to change.")
     after = connect(home_path, person).patch(f"/v1/people/{segment(person_id)}", body)

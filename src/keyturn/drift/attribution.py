@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict, deque
 from hashlib import blake2b
+from time import gmtime, strftime
 
 from msgspec import Struct
 
@@ -218,17 +219,40 @@ def missing(
     ]
 
 
-def nobody(person: str, why: str, agent: str, session: str, time: int, entry: int) -> Drift:
-    """An action in the name of somebody who is no living person here."""
+def absence(kind: str, until: int) -> str:
+    """Why nobody is behind a name, as a sentence goes on: *kind* is `away` until *until* (milliseconds), or `shared`."""
+    if kind == "away":
+        return f"is on leave until {strftime('%Y-%m-%d %H:%M UTC', gmtime(until / 1000))}"
+    return "is a name that several people use"
+
+
+def nobody(person: str, why: str, agent: str, session: str, time: int, entry: int, of: str = "") -> Drift:
+    """An action in the name of somebody who is no living person here. *of*: an absence (`away`, `shared`), a finding of its own."""
     return Drift(
         "attribution.nobody",
-        (person,),
+        (person, of) if of else (person,),
         f"{agent} acts for {person}, who {why}: nobody answers for what it does.",
         {"agent": agent, "person": person, "session": session},
         observed=f"{person} {why}",
-        expected="a person on the roster, in a group",
+        expected="a person on the roster, in a group, who is there",
         since=Since(time, time),
         entries=(entry,),
+    )
+
+
+def decided_absent(person: str, kind: str, until: int, request: str, time: int, entry: int) -> Drift:
+    """A decision in the name of somebody who is on leave, or of a name that several people use."""
+    why = absence(kind, until)
+    return Drift(
+        "sod.absent",
+        (person, kind, str(until)),
+        f"{person}, who {why}, approved a request: it is not said which person looked at it.",
+        {"person": person, "request": request},
+        observed=f"an approval of {person}, who {why}",
+        expected="a decision of a person who is there; a colleague stands in by delegation",
+        since=Since(time, time),
+        entries=(entry,),
+        cause="Somebody else has their token or session, they work on leave, or the name is nobody's own.",
     )
 
 
@@ -236,4 +260,6 @@ def _article(part: str) -> str:
     return f"{'an' if part[0] in 'aeiou' else 'a'} {part}"
 
 
-__all__ = ["Boilerplate", "Collapse", "Members", "Spread", "bands", "missing", "nobody", "sketch"]
+__all__ = [
+    "Boilerplate", "Collapse", "Members", "Spread", "absence", "bands", "decided_absent", "missing", "nobody", "sketch",
+]  # fmt: skip

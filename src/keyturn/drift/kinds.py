@@ -173,7 +173,7 @@ KINDS: dict[str, Kind] = {
         "logging and attribution",
         "high",
         "e",
-        "An agent acts for somebody who was removed, or is in no group.",
+        "An agent acts for somebody who was removed, is in no group or on leave, or for a name that several people use.",
     ),
     "attribution.spread": Kind(
         "logging and attribution",
@@ -201,6 +201,12 @@ KINDS: dict[str, Kind] = {
         "medium",
         "f",
         "Who asked and who approved, or two who approved one request, did it from one browser, account or network address.",
+    ),
+    "sod.absent": Kind(
+        "separation of duties",
+        "high",
+        "e",
+        "Somebody who is on leave, or a name that several people use, approved a request.",
     ),
     "sod.self_executed": Kind(
         "separation of duties",

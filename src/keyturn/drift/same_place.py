@@ -6,7 +6,8 @@ Rules kept here:
   says how strong it is. *Strong*: one browser was signed in as both. *Fair*: one account of the operating system on one machine.
   *Weak*: one network address.
 - Only the strongest kind is told of a pair. Browsers and addresses are keyed digests: equal ones are known again, none can be read.
-- What came through a relay says nothing about an account: it is the relay's.
+- An account tells only of somebody who has one of their own on the roster, and came from another's: where nobody said whose accounts are
+  whose, all may share one. What came through a relay says nothing about an account: it is the relay's.
 - A place counts for `DAYS_MS` after somebody was last seen there.
 
 Source: NIST SP 800-53r5 AC-5 (separation of duties), AU-10 (non-repudiation), IA-3 (device identification).

@@ -13,6 +13,7 @@ Rules kept here (promise 6):
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Literal
 
 from msgspec import Struct
 
@@ -20,6 +21,7 @@ from keyturn.identity.delegation import Delegation
 from keyturn.identity.oncall import OnCall, filled
 
 Group = str
+Absence = Literal["", "away", "shared"]
 
 ROLES = ("member", "author", "auditor", "admin")
 """`member` anybody · `author` proposes policies · `auditor` reads only · `admin` manages the roster. None of them approves."""
@@ -33,7 +35,9 @@ class Person(Struct, frozen=True):
 
     `os_uids` and `accounts` (`issuer|subject`) are this human's: all of them are one person (promise 6). `former` are accounts
     that were unlinked: they open nothing any more, and whoever has them is still the same human.
-    `roles`: any of `member`, `author`, `auditor`, `admin`. `removed` people can decide nothing.
+    `roles`: any of `member`, `author`, `auditor`, `admin`. `removed` people can decide nothing. `away_until` (milliseconds since
+    1970, 0 for not at all): on leave until then. `shared`: several people use this record, as a mailbox; it is nobody. Neither
+    changes what may be decided: what happens in such a name is a finding.
     """
 
     id: str
@@ -44,6 +48,12 @@ class Person(Struct, frozen=True):
     accounts: tuple[str, ...] = ()
     former: tuple[str, ...] = ()
     removed: bool = False
+    away_until: int = 0
+    shared: bool = False
+
+    def absent(self, now_ms: int) -> Absence:
+        """Why nobody can be behind this name at *now_ms*, if so."""
+        return "shared" if self.shared else "away" if self.away_until > now_ms else ""
 
     @property
     def reads_only(self) -> bool:

@@ -227,6 +227,10 @@ class Noticing(Follower):
             why = "is not on the roster" if person is None else "is in no group" if nowhere else ""
             if why:
                 yield attribution.nobody(human["person"], why, agent, session, entry.time, entry.index)
+            absent = person.absent(entry.time) if person is not None else ""
+            if person is not None and absent:
+                why = attribution.absence(absent, person.away_until)
+                yield attribution.nobody(person.id, why, agent, session, entry.time, entry.index, absent)
         reasoning = self._full(entry, "reasoning")
         if reasoning is not None and rules.boilerplate:
             yield from self._boilerplate.reasoned(
@@ -312,11 +316,20 @@ class Noticing(Follower):
         )
         yield from self._approvals.given(one)
         if one.approves:
+            yield from self._absent(one)
             found = duties.rubber_stamp(
                 reviewing.of(self.core, one.person), duties.DENIED_ELSEWHERE, entry.index, entry.time
             )
             if found is not None:
                 yield found
+
+    def _absent(self, one: duties.Given) -> Iterator[Drift]:
+        """An approval in a name behind which nobody can be."""
+        person = self.core.roster.get(one.person)
+        kind = person.absent(one.time) if person is not None else ""
+        if person is not None and kind:
+            until = person.away_until if kind == "away" else 0
+            yield attribution.decided_absent(person.id, kind, until, one.request, one.time, one.entry)
 
     def _proposed(self, entry: Entry) -> Iterator[Drift]:
         """A policy that lets more run, and only for its author's own agents."""

@@ -16,6 +16,8 @@ from keyturn.service import callers, calling
 from keyturn.service.core import Core, person_of
 from keyturn.service.errors import Forbidden, PersonExists, PersonUnknown, ReadsOnly
 
+LATEST_MS = 32_503_680_000_000
+"""The year 3000."""
 MOST_TOKENS = 10_000
 """Tokens that a person made, as far as they are looked through at the removal; older ones open nothing then either."""
 
@@ -139,6 +141,8 @@ def check_fields(given: Mapping[str, Any]) -> None:
         raise Malformed(f"There is no role {unknown[0][:40]!r}; there are: {', '.join(ROLES)}.")
     if any(not 0 <= uid < 2**32 for uid in given.get("os_uids", ())):
         raise Malformed("An operating-system account is a number from 0 to 4294967295.")
+    if not 0 <= given.get("away_until", 0) <= LATEST_MS:
+        raise Malformed("A leave ends at a time in milliseconds since 1970; 0 is for no leave.")
 
 
 def keep_an_admin(core: Core, person: str) -> None:
@@ -249,4 +253,6 @@ def public(row: dict[str, Any]) -> dict[str, Any]:
         "os_uids": list(person.os_uids),
         "accounts": list(person.accounts),
         "removed": person.removed,
+        "away_until": person.away_until,
+        "shared": person.shared,
     }

@@ -135,6 +135,8 @@ def person_of(row: Row) -> Person:
         accounts=tuple(row.get("accounts", ())),
         former=tuple(row.get("former", ())),
         removed=bool(row.get("removed", False)),
+        away_until=row.get("away_until", 0),
+        shared=bool(row.get("shared", False)),
     )
 
 

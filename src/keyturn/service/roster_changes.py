@@ -256,7 +256,7 @@ def _normal(given: dict[str, Any]) -> dict[str, Any]:
         issuer, bar, subject = account.partition("|")
         if not bar or not issuer or not subject or not account.isprintable() or len(account) > MAX_ACCOUNT:
             raise Malformed("An account is written `issuer|subject`, as the refused sign-in shows it.")
-    return {k: v if isinstance(v, str) else sorted(set(v)) for k, v in given.items()}
+    return {k: v if isinstance(v, str | int) else sorted(set(v)) for k, v in given.items()}
 
 
 def _person(person: str, fields: dict[str, Any]) -> Person:

@@ -29,10 +29,17 @@ class SamePlaces(Follower):
         row = self.core.ledger.row("request", f["request"])
         if row is None or self.core.ledger.row("drill", f["request"]) is not None:
             return ()
-        here = same_place.seen({}, f["from"], entry.time)
+        here = same_place.seen({}, self._telling(f["person"], f["from"]), entry.time)
         approver = Party(f["person"], "approved", here, entry.index, entry.time)
         others = [*self._asked(row), *self._approved(row, entry)]
         return same_place.drifts(approver, others, row["id"])
+
+    def _telling(self, person: str, where: Row) -> Row:
+        """*where* without an account that says nothing: it is theirs, or nobody said which one is."""
+        known = self.core.roster.people.get(person)
+        own = {account(uid) for uid in known.os_uids} if known is not None else set()
+        elsewhere = bool(own) and where.get("account") not in own
+        return where if elsewhere else {kind: place for kind, place in where.items() if kind != "account"}
 
     def _asked(self, row: Row) -> Iterator[Party]:
         """Everybody who is behind the request, where they were seen and where their agent runs."""

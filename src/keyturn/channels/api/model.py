@@ -171,12 +171,15 @@ class AccessReview(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PersonChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """PATCH /v1/people/{id}. What is absent stays."""
+    """PATCH /v1/people/{id}. What is absent stays. `away_until`: on leave until then, in milliseconds since 1970, 0 for back;
+    `shared`: several people use it, as a mailbox."""
 
     name: str | None = None
     groups: tuple[str, ...] | None = None
     roles: tuple[str, ...] | None = None
     os_uids: tuple[int, ...] | None = None
+    away_until: int | None = None
+    shared: bool | None = None
 
 
 class NewGate(Struct, frozen=True, forbid_unknown_fields=True):
