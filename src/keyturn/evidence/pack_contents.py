@@ -28,6 +28,8 @@ from keyturn.evidence.testing import ControlResult, Test, TestResult
 from keyturn.ledger.proof import Proof
 
 PROGRAM = f"keyturn {__version__}"
+SELDOM = 5_000
+"""Things made until circles are looked for while a report is printed: it makes many, and few are in one."""
 
 
 class Contents(Struct, frozen=True):
@@ -82,13 +84,17 @@ def write(
 
 def printed(page: bytes) -> bytes | None:
     """The report as PDF; None where nothing is there that prints."""
-    collecting = gc.isenabled()
-    gc.enable()  # unlike what reads the log, what prints makes circles
+    collecting, thresholds = gc.isenabled(), gc.get_threshold()
+    gc.freeze()  # unlike what reads the log, what prints makes circles: but none with what was there before
+    gc.set_threshold(SELDOM, *thresholds[1:])
+    gc.enable()
     try:
         return pdf(page)
     except NoPrinter:
         return None
     finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
         if not collecting:
             gc.disable()
 

@@ -123,6 +123,25 @@ class _Plan(Struct, frozen=True):
     seen: dict[bytes, tuple[str, Any, str, bool]]
 
 
+class _Heard:
+    """A field that a disclosure names: its value as it is written, the blobs that it stands for, and all digests in it."""
+
+    __slots__ = ("_data", "_read", "_value", "name", "names", "stands")
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self.name, self._data, self._value, self._read = name, data, None, False
+        digests = b"sha256:" in data
+        self.stands = [digest.decode() for digest in _APART.findall(data)] if digests else []
+        self.names = [digest.decode() for digest in _DIGEST.findall(data)] if digests else []
+
+    @property
+    def value(self) -> Any:
+        """The JSON value. Raises `msgspec.DecodeError`."""
+        if not self._read:
+            self._value, self._read = _decode(self._data), True
+        return self._value
+
+
 class Reader:
     """Reads stretches of one log, of which *size* entries count, disclosing all of it (*whole*) or what auditors are shown.
 
@@ -137,6 +156,8 @@ class Reader:
         self._names: dict[bytes, str] = {}
         self._plans: dict[str, _Plan] = {}
         self._seen_bytes = 0
+        self._heard: dict[bytes, _Heard] = {}
+        self._heard_bytes = 0
         self._rows: list[tuple[str, tuple[Any, ...]]] = []
         self._blobs: tuple[set[str], set[str], set[str]] = (set(), set(), set())
         self._policy: dict[str, str] | None = None
@@ -275,14 +296,30 @@ class Reader:
 
     def _thoroughly(self, kind: str, texts: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
         """The disclosed fields and disclosures of any entry, and all that they name is noted."""
-        found = [(*self._named(text), text) for text in texts]
-        if len({name for name, _, _ in found}) != len(found):
+        found = [(self._hear(text), text) for text in texts]
+        if len({one.name for one, _ in found}) != len(found):
             raise LedgerDamaged(f"An entry of the type {kind} discloses a field twice.")
         if not self._whole:
             found = self._shown(kind, found)
-        self._note(kind, [data for _, data, _ in found])
-        fields = {name: _decode(data) for name, data, _ in found}
-        return tables.opened(fields, self._apart), [text for _, _, text in found]
+        apart, named, _ = self._blobs
+        for one, _ in found:
+            apart.update(one.stands)
+            named.update(one.names)
+        fields = {one.name: one.value for one, _ in found}
+        return tables.opened(fields, self._apart), [text for _, text in found]
+
+    def _hear(self, text: bytes) -> _Heard:
+        """What a disclosure says: what follows its salt has the same letters each time, and is read once."""
+        known = self._heard.get(text[KNOWN_AT:])
+        if known is None:
+            known = _Heard(*self._named(text))
+            if text[KNOWN_AT:MARK_AT] == MARK_BEFORE and len(text) <= LONGEST_SEEN:
+                self._heard_bytes += len(text)
+                if self._heard_bytes > SEEN_BYTES:
+                    self._heard.clear()
+                    self._heard_bytes = len(text)
+                self._heard[text[KNOWN_AT:]] = known
+        return known
 
     def _named(self, text: bytes) -> tuple[str, bytes]:
         """Name and value (JSON) of a disclosure."""
@@ -304,28 +341,19 @@ class Reader:
         one = leaf.read_disclosure(text.decode("ascii", "replace"))
         return one.name, msgspec.json.encode(one.value)
 
-    def _shown(self, kind: str, found: list[tuple[str, bytes, bytes]]) -> list[tuple[str, bytes, bytes]]:
+    def _shown(self, kind: str, found: list[tuple[_Heard, bytes]]) -> list[tuple[_Heard, bytes]]:
         """What of it nobody withholds."""
-        subject = next((_decode(data) for name, data, _ in found if name == "subject"), None)
+        subject = next((one.value for one, _ in found if one.name == "subject"), None)
         if is_open(kind, subject if kind == "request.opened" else None):
             return found
         kept = []
-        for one in found:
-            name, data, _ = one
-            if name in WITHHELD and (name != "action" or is_withheld(kind, name, _decode(data))):
-                self._blobs[2].update(digest.decode() for digest in _APART.findall(data))
+        for one, text in found:
+            name = one.name
+            if name in WITHHELD and (name != "action" or is_withheld(kind, name, one.value)):
+                self._blobs[2].update(one.stands)
             else:
-                kept.append(one)
+                kept.append((one, text))
         return kept
-
-    def _note(self, kind: str, disclosed: list[bytes]) -> None:
-        """Which blobs these values stand for and name."""
-        apart, named, _ = self._blobs
-        for data in disclosed:
-            if b"sha256:" in data:
-                apart.update(digest.decode() for digest in _APART.findall(data))
-                if kind not in FREQUENT:
-                    named.update(digest.decode() for digest in _DIGEST.findall(data))
 
     def _apart(self, digest: str) -> Any:
         """The value that lies in a blob; None when it is not there or is none."""
