@@ -14,12 +14,14 @@ import axe_playwright_python
 import pytest
 from msgspec.structs import replace
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from test_web_drift import course
 from web_browser import Running, open_browser, serve
 from web_memory import MemoryWeb, app, now, path, root, view
 
 from free_ports import free_port
 from keyturn.channels.web.guard import cookie_name
 from keyturn.channels.web.rendering import ASSETS_DIGEST
+from keyturn.drift.powers import Powers, Step
 from keyturn.identity.tokens import cookie_of
 from keyturn.service.model import ApprovalView, Conditions, SessionView
 
@@ -646,3 +648,19 @@ def test_a_page_on_another_port_is_sent_the_cookie_and_has_no_key(
         other.shutdown()
     assert cookie_of("test-session-of-dana") in seen[0]
     assert found == []
+
+
+def test_long_names_of_powers_stay_on_a_phone(context: BrowserContext, web: MemoryWeb, site: Running) -> None:
+    steps = tuple(
+        Step(power, "s_1", 108, 1_763_000_000_000)
+        for power in ("allows:mcp__github__create_or_update_file_in_repo", "target:orders")
+    )
+    grown = Powers(tuple(f"connects:label-number-{n}" for n in range(14)), 40, "s_9", 1, True, 1, (), steps)
+    web.courses = {"coder": replace(course(), powers=grown)}
+    sign_in(context, web, site)
+    opened = context.new_page()
+    opened.set_viewport_size(PHONE)
+    opened.goto(f"{site.origin}/drift/coder")
+    expect(opened.locator("#powers")).to_be_visible()
+    over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert opened.evaluate(over) <= 0
