@@ -162,3 +162,23 @@ def test_silence_keeps_what_that_server_had_and_of_no_other() -> None:
     before = Listed((part("a/one"), part("ab/two"), part("b/three")))
     now = Listed((part("b/four"),), (("a", "it ended"),))
     assert [one.name for one in kept_silent(before, now).tools] == ["a/one", "b/four"]
+
+
+def test_for_a_client_that_is_gone_no_server_is_started(shop: Shop) -> None:
+    async def story(service: Keyturn) -> None:
+        desk = HookDesk(service, settings(lambda: EVERY))
+        await settled(desk, shop, service)
+        (run,) = desk._runs.values()
+        now, asked = asyncio.get_running_loop().time(), shop.asked()
+        await desk.list_again(now + hook_desk.SILENT_SECONDS + 60)
+        assert shop.asked() == asked  # nothing was heard of it for an hour
+        ended = await asyncio.create_subprocess_exec("true")
+        await ended.wait()
+        run.place = Place(shop.place.home, shop.place.workspace, (ended.pid,))
+        await desk.list_again(now + EVERY + 1)
+        assert shop.asked() == asked
+        run.place = Place(shop.place.home, shop.place.workspace, (os.getpid(),))  # negative control
+        await desk.list_again(now + hook_desk.SILENT_SECONDS + 60)
+        assert shop.asked() == asked + 1
+
+    shop.world.play(story)

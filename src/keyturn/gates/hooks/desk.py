@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from pathlib import Path
 
 from keyturn.actions import Agent, Gate, Human, Text
 from keyturn.errors import KeyturnError
@@ -36,6 +37,8 @@ __all__ = ["DeskSettings", "HookDesk"]
 
 log = logging.getLogger(__name__)
 
+SILENT_SECONDS = 3600.0
+"""A run of which nothing was heard for so long, and whose client's process is not known, is taken for over."""
 LOOK_SECONDS = 15.0
 """Between looks at which lists are too old."""
 
@@ -104,6 +107,7 @@ class HookDesk:
             run = Run(key)
             self._runs.put(key, run)
         run.model = event.model or run.model
+        run.heard_at = asyncio.get_running_loop().time()
         async with run.lock:
             if run.session is None:
                 await self._open(dialect, run, event, peer)
@@ -166,7 +170,8 @@ class HookDesk:
         next action is decided under what it is now.
         """
         every = self._settings.list_every()
-        due = [run for run in self._runs.values() if run.listed is not None and now - run.listed_at >= every]
+        old = [run for run in self._runs.values() if run.listed is not None and now - run.listed_at >= every]
+        due = [run for run in old if _lives(run, now)]
         asked: dict[tuple[str, str, str], Listed] = {}
         for run in due if every else ():
             run.listed_at = now
@@ -254,6 +259,13 @@ class HookDesk:
 
     def _gate(self, dialect: Dialect) -> Gate:
         return Gate(f"hooks:{dialect.name}@{self._settings.host}", dialect.assurance)
+
+
+def _lives(run: Run, now: float) -> bool:
+    """Whether its client is still there: a client that died says no goodbye, and nothing is started for it for ever."""
+    if run.place.pids:
+        return Path(f"/proc/{run.place.pids[0]}").exists()
+    return now - run.heard_at < SILENT_SECONDS
 
 
 async def _asked(run: Run, allowed: Approved) -> Listed:

@@ -74,6 +74,7 @@ class Run:
         self.uid = -1
         self.listed: Listed | None = None
         self.listed_at = 0.0
+        self.heard_at = 0.0
         self.parents: tuple[str, ...] = ()
         self.model = ""
         self.confirmations = Confirmations()
