@@ -8,6 +8,7 @@ Rules kept here (RFC 4180, but for the ends of lines):
 """
 
 from hashlib import sha256
+from itertools import repeat
 
 from keyturn.evidence.program.rows import INTEGER, NAMES, REAL, TABLES, TEXT
 
@@ -41,11 +42,17 @@ def lines(rows):
     return "".join([",".join([_field(value) for value in row]) + "\n" for row in rows])
 
 
-_FORMS = {
-    table: ",".join(['"%s"' if kind == TEXT else "%s" for _, kind, _ in columns]) + "\n"
-    for table, columns in TABLES.items()
-}
-_QUOTES = {table: form.count('"') for table, form in _FORMS.items()}
+def _between(columns):
+    """What stands before each field of a line, and behind the last one."""
+    ends = ["", *['"' if kind == TEXT else "" for _, kind, _ in columns]]
+    begins = ends[1:]
+    commas = ["", *["," for _ in columns[1:]]]
+    return [end + comma + begin for end, comma, begin in zip(ends, commas, begins)], ends[-1] + "\n"
+
+
+_BETWEEN = {table: _between(columns) for table, columns in TABLES.items()}
+_TEXTS = {table: [kind == TEXT for _, kind, _ in columns] for table, columns in TABLES.items()}
+_QUOTES = {table: 2 * sum(texts) for table, texts in _TEXTS.items()}
 
 
 def table_head(table):
@@ -55,19 +62,24 @@ def table_head(table):
 
 def table_lines(table, rows):
     """As `lines`, of rows of one of the evidence tables: all at once, and each by itself only where one has a quote or no number."""
-    form, quotes = _FORMS[table], _QUOTES[table]
-    made = [form % row for row in rows]
+    if not rows:
+        return ""
+    (before, end), quotes = _BETWEEN[table], _QUOTES[table]
+    pieces = []
+    for between, is_text, column in zip(before, _TEXTS[table], zip(*rows)):
+        pieces += (repeat(between), column if is_text else _numbers(column))
+    made = list(map("".join, zip(*pieces, repeat(end))))
     text = "".join(made)
-    if "None" in text:
-        made = [
-            form % tuple(["" if v is None else v for v in row]) if "None" in one and None in row else one
-            for one, row in zip(made, rows)
-        ]
-        text = "".join(made)
     if text.count('"') == quotes * len(made):
         return text
     pairs = zip(made, rows)
     return "".join([one if one.count('"') == quotes else lines([row]) for one, row in pairs])
+
+
+def _numbers(column):
+    if None in column:
+        return ["" if value is None else str(value) for value in column]
+    return map(str, column)
 
 
 class Sheets:

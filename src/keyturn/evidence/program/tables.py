@@ -19,7 +19,7 @@ from keyturn.evidence.program.rows import NAMES, PASSING, SOURCES, TABLES, rows
 
 COLUMNS = ("entry", "ts_ms", "subject", "exception")
 DAY_MS = 86_400_000
-CHUNK = 20_000
+CHUNK = 4_000
 """Rows that are collected before they are written."""
 SECONDS = 120.0
 """How long one test may take."""
