@@ -17,6 +17,8 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 export UV_PYTHON_DOWNLOADS := never
 export COVERAGE_FILE := $(CURDIR)/build/coverage/data
 unexport VIRTUAL_ENV
+# Without compiled modules each of the thousand processes that tests start compiles them anew: half a second of a processor each.
+unexport PYTHONDONTWRITEBYTECODE
 
 # A missing or read-only home is no obstacle: caches then lie under build/.
 ifneq ($(shell test -d "$$HOME" && test -w "$$HOME" && echo yes),yes)

@@ -312,7 +312,7 @@ def make_app(
     handlers: list[Any] = [
         *inbound,
         api.routes(service),
-        scim.routes(service),
+        scim.routes(service, settings.max_body),
         *web.routes(pages),
         *_operations(service),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_tester import Status, check_server
 
 from keyturn.approvals.errors import ApproverNotMember, ApproverRemoved
-from keyturn.channels.scim import routes
+from keyturn.channels.scim import application
 from keyturn.errors import KeyturnError
 from keyturn.identity import tokens
 from keyturn.service import people, scim
@@ -330,7 +332,7 @@ def test_every_write_leaves_an_entry_and_reading_leaves_none(keyturn: House, cli
     user, group = client.user("riley"), client.group("G")
     writes = {
         (method, route.path.replace("{id:str}", "{id}"))
-        for route in routes(keyturn.service).routes
+        for route in application(keyturn.service, 1 << 20).routes
         for method in route.methods
         if method not in ("GET", "HEAD", "OPTIONS")
         and "{rest" not in route.path  # that one refuses everything
@@ -404,3 +406,20 @@ def test_rebuilding_from_the_log_gives_the_same_rows(keyturn: House, client: Cli
     for (kind, key), body in ours.items():
         assert keyturn.service.core.ledger.row(kind, key) == body, (kind, key)
     assert Browser(keyturn.url).get("/login").status_code == 200
+
+
+def test_who_has_no_scim_client_pays_nothing_for_it(keyturn: House) -> None:
+    """The library is loaded for the first request after a client got its token, not before; strangers don't have it loaded."""
+    program = "import sys, keyturn.app, keyturn.server; print('scim2_models' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"False\n"
+    )
+    stranger = Client(keyturn, "ktd_" + "A" * 43)
+    answer = stranger.call("GET", "/Users")
+    assert (answer.status_code, answer.headers["content-type"]) == (401, "application/scim+json")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert "No SCIM client has a token here." in answer.json()["detail"]
+    # The negative control: with a client there is an answer.
+    dana = keyturn.service.core.roster.people["dana"]
+    token = keyturn.do(scim.issue_token(keyturn.service.core, dana))
+    assert Client(keyturn, token.token).call("GET", "/Users").status_code == 200

@@ -14,8 +14,6 @@ from contextlib import closing
 from threading import Timer
 from typing import Any
 
-import duckdb
-
 from keyturn.evidence.program.rows import NEEDED, SOURCES, TABLES
 from keyturn.evidence.program.sheets import PERIOD, SETTING
 from keyturn.evidence.program.tables import BadTest, Tables
@@ -38,6 +36,8 @@ def problems_of(tests: Iterable[Test]) -> Iterator[tuple[Test, str]]:
 
 def unportable(tests: Iterable[Test]) -> Iterator[tuple[Test, str]]:
     """Those that DuckDB doesn't take, each with why. Only for tests without another problem: what they may read was looked at before."""
+    import duckdb  # a twentieth of a second, and memory, that only who publishes tests pays
+
     with closing(
         duckdb.connect(":memory:", config={"enable_external_access": "false", "threads": "1"})
     ) as db:

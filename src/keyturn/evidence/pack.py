@@ -31,6 +31,7 @@ from keyturn.evidence import catalogue, pack_contents, pack_results, spans
 from keyturn.evidence.archive_writing import Archive
 from keyturn.evidence.errors import PeriodInvalid
 from keyturn.evidence.log_reading import Log
+from keyturn.evidence.order import Order
 from keyturn.evidence.pack_errors import (
     HeadForeign,
     LogDamaged,
@@ -47,7 +48,6 @@ from keyturn.evidence.program.tables import Tables
 from keyturn.evidence.report.model import Frame, KeptHead
 from keyturn.evidence.spans import Opener, Span
 from keyturn.evidence.testing import Period, TestResult
-from keyturn.evidence.withholding import Disclosure
 from keyturn.evidence.workplace import workplace
 from keyturn.ledger import checkpoint, merkle
 from keyturn.ledger.checkpoint import Checkpoint, Signer
@@ -64,24 +64,6 @@ FEW = 32
 """Bundles that one process reads alone: starting others would take longer."""
 
 Progress = Callable[[int, int], None]
-
-
-class Order(Struct, frozen=True):
-    """What is asked for. Times in milliseconds since 1970, `until` not included; `size`: how many entries of the log.
-
-    `pack` is the id of the `evidence.exported` entry that is the last of these; empty where none was recorded. `heads` are checkpoint
-    notes that somebody else kept: (by whom, note).
-    """
-
-    framework: str
-    since: int
-    until: int
-    size: int
-    disclosure: Disclosure
-    pack: str = ""
-    by: str = ""
-    auditor: str = ""
-    heads: tuple[tuple[str, str], ...] = ()
 
 
 class Packed(Struct, frozen=True):

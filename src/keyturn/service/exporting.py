@@ -19,7 +19,7 @@ from msgspec import Struct
 from keyturn.errors import ExitCode, KeyturnError, NotFound
 from keyturn.evidence import catalogue
 from keyturn.evidence.errors import PeriodInvalid
-from keyturn.evidence.pack import Order
+from keyturn.evidence.order import Order
 from keyturn.evidence.withholding import LEVELS, Disclosure
 from keyturn.identity import Person
 from keyturn.ledger.entries import Draft

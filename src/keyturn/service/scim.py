@@ -118,6 +118,11 @@ async def revoke_token(core: Core, by: Person) -> None:
     await core.ledger.append([Draft("scim.token", {"token": "", "by": by.id})])
 
 
+def has_client(core: Core) -> bool:
+    """Whether a SCIM client has a token."""
+    return bool((core.ledger.row("scim", "token") or {}).get("token"))
+
+
 def is_token(core: Core, token: str) -> bool:
     """Whether *token* is the client's."""
     known = str((core.ledger.row("scim", "token") or {}).get("token", ""))

@@ -21,7 +21,6 @@ from keyturn.channels.sinks.event import Event
 from keyturn.channels.sinks.ocsf import ocsf
 from keyturn.channels.sinks.syslog import SyslogLine
 from keyturn.channels.webhooks.signing import signatures
-from keyturn.store.analytics.exporting import write_parquet
 
 
 class Target(ABC):
@@ -171,6 +170,8 @@ class ParquetTarget(Target):
             }
             for one in events
         ]  # fmt: skip
+        from keyturn.store.analytics.exporting import write_parquet  # brings DuckDB
+
         try:
             folder = self._folder / f"day={day(events[0].time)}"
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
