@@ -8,9 +8,6 @@ from keyturn.ledger import merkle
 from keyturn.ledger.merkle import HASH_BYTES
 from keyturn.ledger.tiles import HEIGHT, WIDTH, load_tree, root_of_hashes, subtrees, tile_path, tiles_of
 
-REMEMBERED = 100_000
-"""Inner nodes kept while proofs are made: neighbours share most of their paths."""
-
 
 class PackTree:
     """Grows by bundles, in order."""
@@ -40,24 +37,20 @@ class PackTree:
             self._levels.append(tiles)
             rows = [root_of_hashes(tile) for tile in tiles if len(tile) == WIDTH * HASH_BYTES]
         self.root = load_tree(size, self.tile).root
-        subtree = subtrees(size, self.tile)
-        known: dict[tuple[int, int], bytes] = {}
+        self._edge = subtrees(size, self.tile)
+        self._last: dict[int, tuple[int, list[list[bytes]]]] = {}
 
-        def remembered(height: int, index: int) -> bytes:
-            found = known.get((height, index))
-            if found is None:
-                if len(known) >= REMEMBERED:
-                    known.clear()
-                found = known[height, index] = (
-                    subtree(height, index)
-                    if height % HEIGHT == 0
-                    else merkle.node_hash(
-                        remembered(height - 1, 2 * index), remembered(height - 1, 2 * index + 1)
-                    )
-                )
-            return found
-
-        self._subtree = remembered
+    def _subtree(self, height: int, index: int) -> bytes:
+        """A perfect subtree's hash. All of a tile are made at once: proofs go through the log in order, and neighbours share a tile."""
+        level, inner = divmod(height, HEIGHT)
+        number = index << inner >> HEIGHT
+        content = self.tile(level, number)
+        if content is None or len(content) < WIDTH * HASH_BYTES:
+            return self._edge(height, index)
+        last = self._last.get(level)
+        if last is None or last[0] != number:
+            last = self._last[level] = number, _rows(content)
+        return last[1][inner][index % (WIDTH >> inner)]
 
     def tile(self, level: int, index: int) -> bytes | None:
         """A tile, full or partial."""
@@ -78,6 +71,16 @@ class PackTree:
     def root_at(self, size: int) -> bytes:
         """The root over the first *size* entries, which are at least one."""
         return merkle.range_root(0, size, self._subtree)
+
+
+def _rows(content: bytes) -> list[list[bytes]]:
+    """The hashes of a full tile, those of each two of them, and so on, down to the last two."""
+    row = [content[at : at + HASH_BYTES] for at in range(0, len(content), HASH_BYTES)]
+    rows = [row]
+    while len(row) > 2:
+        row = [merkle.node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
+        rows.append(row)
+    return rows
 
 
 __all__ = ["PackTree"]
