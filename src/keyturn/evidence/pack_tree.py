@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from keyturn.ledger import merkle
 from keyturn.ledger.merkle import HASH_BYTES
@@ -37,7 +38,7 @@ class PackTree:
             self._levels.append(tiles)
             rows = [root_of_hashes(tile) for tile in tiles if len(tile) == WIDTH * HASH_BYTES]
         self.root = load_tree(size, self.tile).root
-        self._edge = subtrees(size, self.tile)
+        self._edge = cache(subtrees(size, self.tile))  # of tiles that are not full: one a level
         self._last: dict[int, tuple[int, list[list[bytes]]]] = {}
 
     def _subtree(self, height: int, index: int) -> bytes:
