@@ -160,7 +160,7 @@ def misses(reading: Reading, did: Did) -> list[str]:
         found += [
             f"made {path}"
             for path in sorted(did.made)
-            if not _covered(path, changing) and not any(what.startswith(path + "/") for what in changing)
+            if not _covered(path, changing) and not any(_leads_to(path, what) for what in changing)
         ]
     if "deletes" not in unknown:
         # `writes` on a file also says that it may be replaced.
@@ -177,6 +177,12 @@ def _covered(path: str, effects: list[str], below: bool = True) -> bool:
     parts = path.split("/")
     ends = range(1, len(parts) + 1) if below else [len(parts)]
     return any(_meets(parts[:end], os.path.normpath(what).split("/")) for what in effects for end in ends)
+
+
+def _leads_to(folder: str, what: str) -> bool:
+    """Whether *folder* is on the way to what fits *what*."""
+    parts, wanted = folder.split("/"), os.path.normpath(what).split("/")
+    return any(_meets(parts, wanted[:end]) for end in range(1, len(wanted)))
 
 
 def _meets(parts: list[str], wanted: list[str]) -> bool:

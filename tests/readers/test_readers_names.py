@@ -197,6 +197,26 @@ def test_real_programs_do_no_more_with_a_name_that_looks_like_an_option(program:
                 ), path
 
 
+@pytest.mark.parametrize("option", ["--parents", "--par"])
+def test_a_target_that_a_name_brings_gets_whole_paths_where_these_are_kept(
+    option: str, tmp_path: Path
+) -> None:
+    """`cp --parents *.x sub/deep`, where a file is called `--target-directory=d.x`, makes `d.x/sub/deep`."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "d.x").mkdir()
+    for name in ("sub/deep", "--target-directory=d.x"):
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    script = f"cp {option} *.x sub/deep"
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, check=False)
+    assert (tmp_path / "d.x/sub/deep").exists()
+    written = {e.what for s in read_shell(script, AROUND).steps for e in s.effects if e.verb == "writes"}
+    assert "/data/project/*.x/sub/deep" in written
+    kept_flat = {
+        e.what for s in read_shell("cp *.x sub/deep", AROUND).steps for e in s.effects if e.verb == "writes"
+    }
+    assert "/data/project/*.x/deep" in kept_flat
+
+
 # --- names in lines ----------------------------------------------------------------------------------------------
 
 

@@ -8,10 +8,11 @@ option of the program that takes a value, with a file of this folder as that val
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from keyturn.actions import Verb
 from keyturn.readers.paths import names_meet, unknown_path
-from keyturn.readers.shell.calls import Argument, Call, join
+from keyturn.readers.shell.calls import Argument, Call, below, join
 from keyturn.readers.shell.ceiling import ANYTHING
 from keyturn.readers.shell.grammar import Clause, Grammar
 
@@ -38,9 +39,10 @@ def taken_for_option(grammar: Grammar, pattern: Argument, words: list[Argument],
         Argument("*" + tail, pattern.span, known=False, wild=True),
         Argument(tail, pattern.span),  # a leading dot is matched by no `*`
     )
+    whole = any(word.text.startswith("--p") for word in words)  # `--parents`, as far as it may be shortened
     for clause in clauses:
         for value in values:
-            _note(clause, value, [pattern, *others], grammar, call)
+            _note(clause, value, [pattern, *others], below if whole else join, grammar, call)
     return True
 
 
@@ -79,13 +81,21 @@ def _with_value(grammar: Grammar, pattern: str) -> list[Clause] | None:
     return list(dict.fromkeys(clauses))
 
 
-def _note(clause: Clause, value: Argument, words: list[Argument], grammar: Grammar, call: Call) -> None:
+def _note(
+    clause: Clause,
+    value: Argument,
+    words: list[Argument],
+    inside: Callable[[Argument, Argument], Argument],
+    grammar: Grammar,
+    call: Call,
+) -> None:
+    """Note what an option does with *value*; where that is a target folder, *inside* tells what each of *words* becomes there."""
     for verb in _VERBS.get(clause.action, ()):
         call.path(verb, value)
     if clause.action == "target":
         kinds = [kind.kind for kind in grammar.operands if kind.many]
         for word in words:  # what was the target is one more source then
-            call.path("writes", join(value, word))
+            call.path("writes", inside(value, word))
             for verb in (verb for kind in kinds for verb in _SOURCES.get(kind, ("writes",))):
                 _near(verb, word, call)
 
