@@ -53,7 +53,7 @@ def test_a_dry_run_answers_each_line_in_order():
         "zone": "workspace",
         "labels": [],
     }
-    assert (second["decision"], second["rules"]) == ("refuse", ["wipe"])
+    assert (second["decision"], second["rules"]) == ("refuse", ["keyturn-own-files", "wipe"])
     assert (third["decision"], third["complete"]) == ("hold", False)
     assert all(answer["reasons"] for answer in (first, second, third))
     assert set(first) == {"decision", "complete", "effects", "rules", "reasons"}

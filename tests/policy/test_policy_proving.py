@@ -107,6 +107,15 @@ def test_a_combination_with_another_step_is_looked_at() -> None:
 LEAK = 'context.whole.effects.contains("reads:home") && context.whole.effects.contains("connects:network")'
 
 
+def test_a_path_that_only_a_list_names_is_not_taken_for_any_other() -> None:
+    only = rule("only", '["/etc/passwd"].containsAll(context.paths) && context.sweeping.isEmpty()')
+    assert prove(policy(only), 'never run when paths has "/etc/shadow"').proven
+    found = prove(policy(only), 'never run when paths has "/etc/passwd"')
+    assert found.counterexample is not None
+    found = prove(policy(only), "never run when !context.paths.isEmpty()")
+    assert found.counterexample is not None, "a step with that very path runs"
+
+
 def test_what_has_no_exact_form_is_refused_by_name() -> None:
     odd = policy(rule("odd", "context.options.contains(context.program)"))
     with pytest.raises(NotExpressible, match="The rule odd"):

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from readers_cases import AROUND
 
 from keyturn.readers.paths import names_meet, path_effects
@@ -322,3 +323,52 @@ def test_sed_does_run_what_such_a_name_says(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()  # the negative control
     subprocess.run(["bash", "-c", split], cwd=tmp_path, capture_output=True, check=False)
     assert (tmp_path / "made").exists()
+
+
+# --- what is above Keyturn's own files -----------------------------------------------------------------------------
+
+BESIDE = replace(AROUND, protected=("/tmp/kt/home", "/data/project/tools/kt/settings.json"))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "rm -rf /tmp/kt", "mv /tmp/kt x", "cd /tmp && mv kt x", "mv tools x", "rm -r ./tools/kt", "git mv tools x",
+        "rm -rf ../project",
+    ],
+)  # fmt: skip
+def test_a_folder_that_keyturn_s_files_lie_in_is_keyturn_s_where_it_goes_or_moves(script: str) -> None:
+    assert "deletes:keyturn" in {e.key for e in read_shell(script, BESIDE).effects}
+    assert "deletes:keyturn" not in {
+        e.key for e in read_shell(script, AROUND).effects
+    }  # the negative control
+
+
+@pytest.mark.parametrize(
+    "script", ["mv ./t* x", "mv */k* x", "find . -name 'k?' -exec mv {} x \\;", "rm -r /tmp/k*"]
+)
+def test_a_pattern_that_may_fit_such_a_folder_waits(script: str) -> None:
+    assert any(e.verb == "configures" for e in read_shell(script, BESIDE).effects)
+
+
+@pytest.mark.parametrize(
+    "script", ["mv *.txt x", "find . -name '*.jpg' -exec mv {} x \\;", "rm -r /tmp/x", "mv tools/a x"]
+)
+def test_what_lies_beside_such_a_folder_is_as_it_was(script: str) -> None:
+    assert {e.key for e in read_shell(script, BESIDE).effects} == {
+        e.key for e in read_shell(script, AROUND).effects
+    }
+
+
+def test_a_link_to_the_folder_above_is_followed() -> None:
+    around = replace(BESIDE, links=(("/data/project/a/kt", "/tmp/kt"),))
+    assert "deletes:keyturn" in {e.key for e in read_shell("mv a/kt x", around).effects}
+
+
+def test_a_temporary_folder_that_the_workspace_or_the_home_lies_in_is_not_temporary_where_it_goes() -> None:
+    around = replace(AROUND, workspace="/tmp/work/here", home="/var/tmp/homes/dev")
+    assert "deletes:temporary" in {e.key for e in read_shell("rm -rf /tmp/other", around).effects}
+    for script in ("rm -rf /tmp/work", "rm -rf ..", "mv /var/tmp/homes x"):
+        keys = {e.key for e in read_shell(script, around).effects}
+        assert "deletes:outside" in keys
+        assert "deletes:temporary" not in keys

@@ -80,7 +80,7 @@ def path_effects(
     """
     whole = absolute(path, around)
     if not wild:
-        where, labels = zone(whole, around), path_labels(whole, around)
+        where, labels = _zone(verb, whole, around), path_labels(whole, around)
         configures = _configures(whole)
     else:
         folder = fixed_folder(path, around)
@@ -88,11 +88,41 @@ def path_effects(
         labels = _wild_labels(whole, around)
         whole_folder = verb == "deletes" and folder != around.workspace
         configures = not ordinary and _may_configure(whole, whole_folder)
+        configures = configures or (verb == "deletes" and _may_hold_protected(whole, around))
     configures = configures or _splits_badly(path, wild)
     effects = [Effect(verb, whole, where, labels)]
     if verb in ("writes", "deletes") and (configures or where == "keyturn"):
         effects.append(Effect("configures", whole, where, labels))
     return effects + led(verb, whole, around)
+
+
+def _zone(verb: Verb, path: str, around: Surroundings) -> str:
+    """The zone of *path*. Where a folder goes, or moves, all below it does, too.
+
+    What Keyturn's files lie in is Keyturn's; what the workspace or the home lies in is not temporary, wherever it is.
+    """
+    where = zone(path, around)
+    if verb != "deletes":
+        return where
+    if any(inside(own, path) for own in around.protected):
+        return "keyturn"
+    above = any(folder != path and inside(folder, path) for folder in (around.workspace, around.home))
+    return "outside" if where == "temporary" and above else where
+
+
+def _may_hold_protected(pattern: str, around: Surroundings) -> bool:
+    """Whether *pattern* may name something of Keyturn's, or a folder above it."""
+    parts = pattern.split("/")[1:]
+    return any(_may_name_above(parts, own.split("/")[1:]) for own in around.protected)
+
+
+def _may_name_above(parts: list[str], own: list[str]) -> bool:
+    for at, (part, name) in enumerate(zip(parts, own, strict=False)):
+        if "**" in part:  # as find(1) goes through folders, hidden ones as well
+            return any(names_meet(parts[-1], below) for below in own[at:])
+        if not may_match(part, name):
+            return False
+    return len(parts) <= len(own)
 
 
 _GOES_ON = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
@@ -126,7 +156,7 @@ def led(verb: Verb, named: str, around: Surroundings) -> list[Effect]:
     """The further effects where the gate saw that *named* leads elsewhere through symbolic links."""
     effects: list[Effect] = []
     for real in (real for given, real in around.links if given == named):
-        where, labels = zone(real, around), path_labels(real, around)
+        where, labels = _zone(verb, real, around), path_labels(real, around)
         effects.append(Effect(verb, real, where, labels))
         if verb in ("writes", "deletes") and (_configures(real) or where == "keyturn"):
             effects.append(Effect("configures", real, where, labels))

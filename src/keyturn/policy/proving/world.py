@@ -151,8 +151,10 @@ class World:
 
     def within(self, found: Set, texts: Iterable[str]) -> Any:
         """Whether everything in *found* is one of *texts*. What else is named is known only when everything was encoded."""
-        made = self.z3.Bool(f"within{len(self._later)}")
-        self._later.append((made, found, frozenset(texts)))
+        made, named = self.z3.Bool(f"within{len(self._later)}"), frozenset(texts)
+        for text in sorted(named):
+            found.has(text)  # otherwise it would be one of those that nobody names
+        self._later.append((made, found, named))
         return made
 
     def _all_of(self, found: Set) -> dict[str, Any]:
