@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.evidence import archive_writing
-from keyturn.evidence.archive_writing import Archive
+from keyturn.evidence.archive_writing import Archive, Records
 
 PART = r"[a-z0-9_-][a-z0-9._-]{0,8}"
 NAMES = st.lists(st.from_regex(f"{PART}(/{PART}){{0,2}}", fullmatch=True), max_size=12, unique=True)
@@ -102,3 +102,25 @@ def test_parts_that_are_not_as_long_as_said_are_refused() -> None:
         Archive(io.BytesIO()).add_parts("a", (b"1234",), 5, 0)
     with pytest.raises(ValueError, match="2 GiB"):
         Archive(io.BytesIO()).add_parts("a", (), archive_writing.LARGEST + 1, 0)
+
+
+def test_records_are_put_where_there_is_room_for_them_and_nowhere_else(tmp_path: Path) -> None:
+    path, plain = tmp_path / "pack", io.BytesIO()
+    records = Records()
+    files = [records.add("a", b"1"), records.add("b", b"22")]
+    with path.open("xb") as out:
+        archive = Archive(out)
+        archive.add("first", b"0")
+        offset = archive.room(files)
+        archive.add("last", b"333")
+        records.place(str(path), offset)
+        archive.finish()
+    same = Archive(plain)
+    for name, data in (("first", b"0"), ("a", b"1"), ("b", b"22"), ("last", b"333")):
+        same.add(name, data)
+    same.finish()
+    assert path.read_bytes() == plain.getvalue()
+    with pytest.raises(ValueError, match="does not follow"):
+        Archive(io.BytesIO()).room(reversed(files))
+    with pytest.raises(ValueError, match="not the 3 bytes"):
+        archive_writing.place(str(path), 0, "a", (b"1", b"2"), 3, 0)

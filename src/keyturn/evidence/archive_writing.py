@@ -18,6 +18,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
@@ -54,20 +56,39 @@ class Stored(Struct, frozen=True, gc=False):
 
 
 class Records:
-    """Files' records one after the other, in a file of their own: `Archive.append` puts them into an archive as they are."""
+    """Files' records one after the other, in memory: they are put where an archive has room for them (`Archive.room`)."""
 
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
         self._size = 0
 
     def add(self, name: str, data: bytes) -> Stored:
         """The file *name* with the content *data*; its offset is counted from the first record."""
         one = Stored(name, self._size, len(data), crc32(data))
         head = _local(one)
-        self._out.write(head)
-        self._out.write(data)
+        self._parts += (head, data)
         self._size += len(head) + len(data)
         return one
+
+    def place(self, archive: str, offset: int) -> None:
+        """Write them into the file *archive*, from *offset* on."""
+        _place(archive, offset, self._parts)
+
+
+def place(archive: str, offset: int, name: str, parts: Iterable[bytes], size: int, crc: int) -> None:
+    """Write the record of the file *name* into the file *archive*, at *offset*: `size` bytes of content, with that checksum."""
+    head = _local(Stored(name, offset, size, crc))
+    if _place(archive, offset, chain((head,), parts)) != len(head) + size:
+        raise ValueError(f"{name} has not the {size:,} bytes that it was said to have")
+
+
+def _place(archive: str, offset: int, parts: Iterable[bytes]) -> int:
+    written = 0
+    with Path(archive).open("r+b") as out:
+        out.seek(offset)
+        for part in parts:
+            written += out.write(part)
+    return written
 
 
 class Archive:
@@ -96,17 +117,19 @@ class Archive:
             raise ValueError(f"{name} has {written:,} bytes, not {size:,}")
         self.size += len(head) + size
 
-    def append(self, records: BinaryIO, files: Iterable[Stored]) -> None:
-        """All of *records*, which are those of *files* (`Records`). Raises as `add`."""
+    def room(self, files: Iterable[Stored]) -> int:
+        """Room for the records of *files*, which lie one after the other (`Records`), and where it begins. Raises as `add`.
+
+        Whoever has them writes them there, also from another process.
+        """
         base = self.size
         for one in files:
-            self._take(Stored(one.name, base + one.offset, one.size, one.crc))
-            self.size = base + one.offset + len(_local(one)) + one.size
-        while part := records.read(PART):
-            self._out.write(part)
-            base += len(part)
-        if base != self.size:
-            raise ValueError(f"the records have not the {self.size:,} bytes that their files make")
+            if base + one.offset != self.size:
+                raise ValueError(f"the record of {one.name} does not follow the one before it")
+            self._take(Stored(one.name, self.size, one.size, one.crc))
+            self.size += len(_local(one)) + one.size
+        self._out.seek(self.size)
+        return base
 
     def _take(self, one: Stored) -> None:
         name, size = one.name, one.size
@@ -155,4 +178,4 @@ def _ends(count: int, began: int, size: int) -> bytes:
     return more + _END.pack(0x06054B50, 0, 0, few, few, min(size, FOUR_BYTES), near, 0)
 
 
-__all__ = ["Archive", "Records", "Stored"]
+__all__ = ["Archive", "Records", "Stored", "place"]

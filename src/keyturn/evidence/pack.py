@@ -15,20 +15,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import multiprocessing
 import os
 import shutil
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
 
 from keyturn.evidence import catalogue, pack_contents, pack_results, spans
-from keyturn.evidence.archive_writing import Archive
 from keyturn.evidence.errors import PeriodInvalid
 from keyturn.evidence.log_reading import Log
 from keyturn.evidence.order import Order
@@ -48,6 +47,7 @@ from keyturn.evidence.program.tables import Tables
 from keyturn.evidence.report.model import Frame, KeptHead
 from keyturn.evidence.spans import Opener, Span
 from keyturn.evidence.testing import Period, TestResult
+from keyturn.evidence.workers import Workers
 from keyturn.evidence.workplace import workplace
 from keyturn.ledger import checkpoint, merkle
 from keyturn.ledger.checkpoint import Checkpoint, Signer
@@ -56,14 +56,16 @@ from keyturn.ledger.note import VerifierKey
 from keyturn.ledger.tiles import WIDTH, subtrees
 
 PROCESSES = 2
-STRETCH = 64
-"""Bundles that a process reads at once: 16,384 entries, some ten megabytes in files."""
-AHEAD = 3
+STRETCH = 32
+"""Bundles that a process reads at once: 8,192 entries, some twenty megabytes, which it keeps until there is room in the pack."""
+AHEAD = 2
 """Stretches that are read before their turn to be written, for each process."""
 FEW = 32
 """Bundles that one process reads alone: starting others would take longer."""
 
 Progress = Callable[[int, int], None]
+Place = Callable[[int, str, int], Future[None] | None]
+"""Puts the records of a stretch, by its first bundle, into the pack's file at an offset: now, or once it is done."""
 
 
 class Packed(Struct, frozen=True):
@@ -168,7 +170,7 @@ class _Build:
             self.head = self._head()
             with (self.work / "pack").open("xb") as out:
                 os.fchmod(out.fileno(), 0o600)
-                self.writing = Writing(Archive(out))
+                self.writing = Writing(out, str(self.work / "pack"))
                 try:
                     self._make(log, processes)
                     self.bytes, self.digest = self.writing.finish(self.frame, self.signer)
@@ -216,6 +218,7 @@ class _Build:
                 # Those who read the log index the tables and sum them up meanwhile.
                 indexed = pool.submit(pack_results.indexed, path) if pool is not None else None
                 summed = pack_contents.summed(pool, self.bases)
+                pack_contents.ready(pool)
                 self._tree(log)
                 if indexed is None:
                     tables.index()
@@ -226,12 +229,11 @@ class _Build:
             tables.close()
 
     @contextlib.contextmanager
-    def _pool(self, processes: int) -> Iterator[Executor | None]:
+    def _pool(self, processes: int) -> Iterator[Workers | None]:
         if processes < 2 or self.order.size <= FEW * WIDTH:
             yield None
             return
-        how = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, how, spans.begin, self._begin()) as pool:
+        with Workers(processes, spans.begin, self._begin()) as pool:
             try:
                 yield pool
             except BaseException:
@@ -241,10 +243,13 @@ class _Build:
     def _begin(self) -> tuple[Opener, int, bool, str]:
         return self.opener, self.order.size, self.order.disclosure == "content", str(self.work)
 
-    def _log(self, log: Log, pool: Executor | None, tables: Tables) -> None:
+    def _log(self, log: Log, pool: Workers | None, tables: Tables) -> None:
         """One pass over the log: into the pack, and into the tables."""
-        for span in self._spans(log, pool):
-            self.writing.span(span)
+        placing: deque[Future[None]] = deque()
+        for span, place in self._spans(log, pool):
+            placed = place(span.first, *self.writing.span(span))
+            if placed is not None:
+                placing.append(placed)
             for hashes, root in span.hashes:
                 self.tree.add(hashes, root)
             tables.join(span.tables)
@@ -255,24 +260,29 @@ class _Build:
             self.closed |= span.closed
             self.policy = span.policy if span.policy is not None else self.policy
             self.time = span.time
+            while placing and placing[0].done():
+                placing.popleft().result()
             if self.progress:
                 self.progress(min(self.tree.bundles * WIDTH, self.order.size), self.order.size)
+        for placed in placing:
+            placed.result()
 
-    def _spans(self, log: Log, pool: Executor | None) -> Iterator[Span]:
-        """Every stretch of the log, in order."""
+    def _spans(self, log: Log, pool: Workers | None) -> Iterator[tuple[Span, Place]]:
+        """Every stretch of the log, in order, and what puts its records into the pack."""
         count = -(-self.order.size // WIDTH)
         stretches = [(first, min(first + STRETCH, count)) for first in range(0, count, STRETCH)]
         if pool is None:
             reader = spans.Reader(log, *self._begin()[1:])
-            yield from (reader.read(*one) for one in stretches)
+            yield from ((reader.read(*one), reader.place) for one in stretches)
             return
-        waiting: deque[Future[Span]] = deque()
-        for one in stretches:
-            waiting.append(pool.submit(spans.read, *one))
-            if len(waiting) >= AHEAD * PROCESSES:
-                yield waiting.popleft().result()
+        waiting: deque[tuple[Future[Span], Place]] = deque()
+        for turn, one in enumerate(stretches):
+            number = turn % pool.count
+            waiting.append((pool.on(number, spans.read, *one), partial(pool.on, number, spans.place)))
+            if len(waiting) >= AHEAD * pool.count:
+                yield _next(waiting)
         while waiting:
-            yield waiting.popleft().result()
+            yield _next(waiting)
 
     def _tree(self, log: Log) -> None:
         """The computed tree is the signed one, or its beginning."""
@@ -297,7 +307,7 @@ class _Build:
     # --- what follows from it ------------------------------------------------------------------------------------
 
     def _results(
-        self, log: Log, pool: Executor | None, tables: Tables, path: str, summed: Iterator[Summed]
+        self, log: Log, pool: Workers | None, tables: Tables, path: str, summed: Iterator[Summed]
     ) -> None:
         order, root = self.order, self.tree.root.hex()
         if order.until > self.time + 1:
@@ -333,12 +343,14 @@ class _Build:
         )
         verification = Verification(self.tree.bundles, self._heads())
         tests = pack_results.asked(found, framework, period)
-        results: list[TestResult] = pack_results.run(pool, path, tests, root)
+        running = pack_results.run(pool, path, tests, root)
+        told = pack_results.told(tables, order.until)
+        results: list[TestResult] = list(running)
         results += pack_results.verified(framework, verification, period, root)
         results.sort(key=lambda one: one.test)
         self.controls = pack_results.judged(framework, results)
         report = pack_results.report(
-            self.frame, framework, found.tests, results, self.controls, verification, tables
+            self.frame, framework, found.tests, results, self.controls, verification, told
         )
         contents = pack_contents.Contents(
             self.frame,
@@ -365,6 +377,11 @@ class _Build:
             found.append(KeptHead(whose, head.size, begins))
             self.writing.add(f"heads/{number}.checkpoint", note.encode())
         return tuple(found)
+
+
+def _next(waiting: deque[tuple[Future[Span], Place]]) -> tuple[Span, Place]:
+    span, place = waiting.popleft()
+    return span.result(), place
 
 
 __all__ = ["Order", "Packed", "build"]

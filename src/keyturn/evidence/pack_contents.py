@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -17,14 +17,15 @@ from keyturn.evidence import grc, ocsf_findings, oscal, pack_files, verifier
 from keyturn.evidence.archive_writing import PART
 from keyturn.evidence.controls import Framework
 from keyturn.evidence.pack_tree import PackTree
-from keyturn.evidence.pack_writing import Summed, Writing
+from keyturn.evidence.pack_writing import Summed, Writing, place
 from keyturn.evidence.program.rows import TABLES
 from keyturn.evidence.program.sheets import sheet_path, table_head
 from keyturn.evidence.report.html import html
 from keyturn.evidence.report.limits import limits
 from keyturn.evidence.report.model import Frame, Report
-from keyturn.evidence.report.pdf import NoPrinter, pdf
+from keyturn.evidence.report.pdf import NoPrinter, load, pdf
 from keyturn.evidence.testing import ControlResult, Test, TestResult
+from keyturn.evidence.workers import Workers
 from keyturn.ledger.proof import Proof
 
 PROGRAM = f"keyturn {__version__}"
@@ -49,13 +50,13 @@ def write(
     tree: PackTree,
     signed: str,
     by_the_log: bool,
-    pool: Executor | None,
+    pool: Workers | None,
     tables: Iterator[Summed],
 ) -> None:
     """Every file but the log's own; *tables* were summed up. The report is printed by one of *pool* meanwhile."""
     frame = made.frame
     page = html(made.report)
-    printing = pool.submit(printed, page) if pool is not None else None
+    printing = pool.on(_printer(pool), printed, page) if pool is not None else None
     proofs, unproven = pack_files.proven(made.results)
     begin, end = (
         datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M") for at in (frame.since, frame.until)
@@ -75,11 +76,23 @@ def write(
     writing.add("tables/load.sql", pack_files.load_sql())
     writing.add(verifier.NAME, verifier.text())
     _for_tools(writing, made, proofs)
-    _sheets(writing, tables)
+    placing = _sheets(writing, pool, tables)
     writing.add("report.html", page)
     paper = printing.result() if printing is not None else printed(page)
     if paper is not None:  # the page prints the same; whether a pack has one is in its manifest
         writing.add("report.pdf", paper)
+    for one in placing:
+        one.result()
+
+
+def ready(pool: Workers | None) -> None:
+    """Who is going to print the report loads what prints, which takes half a second, once there is nothing else to do."""
+    if pool is not None:
+        pool.on(_printer(pool), load)
+
+
+def _printer(pool: Workers) -> int:
+    return pool.count - 1
 
 
 def printed(page: bytes) -> bytes | None:
@@ -120,10 +133,17 @@ def summed(pool: Executor | None, bases: Sequence[str]) -> Iterator[Summed]:
     return map(sum_up, TABLES, paths) if pool is None else pool.map(sum_up, TABLES, paths)
 
 
-def _sheets(writing: Writing, found: Iterator[Summed]) -> None:
-    """`tables/*.csv`."""
-    for name, one in zip(TABLES, found, strict=True):
-        writing.sheet(f"tables/{name}.csv", one)
+def _sheets(writing: Writing, pool: Executor | None, found: Iterator[Summed]) -> list[Future[None]]:
+    """`tables/*.csv`. Those of *pool* put them into the pack meanwhile."""
+    placing = []
+    for table, one in zip(TABLES, found, strict=True):
+        name = f"tables/{table}.csv"
+        where = writing.sheet(name, one)
+        if pool is None:
+            place(name, one, *where)
+        else:
+            placing.append(pool.submit(place, name, one, *where))
+    return placing
 
 
 def sum_up(table: str, paths: tuple[str, ...]) -> Summed:
@@ -138,4 +158,4 @@ def sum_up(table: str, paths: tuple[str, ...]) -> Summed:
     return Summed(head, paths, size, crc, digest.hexdigest())
 
 
-__all__ = ["Contents", "sum_up", "summed", "write"]
+__all__ = ["Contents", "ready", "sum_up", "summed", "write"]

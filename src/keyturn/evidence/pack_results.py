@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 
 from msgspec import Struct
@@ -35,6 +35,14 @@ class Verification(Struct, frozen=True):
     heads: tuple[KeptHead, ...]
 
 
+class Told(Struct, frozen=True):
+    """What the report tells beside results: when Keyturn gave a sign of life, figures, and approvals, as `Report` has them."""
+
+    alive: tuple[Span, ...]
+    figures: tuple[tuple[str, int], ...]
+    approvals: tuple[tuple[str, int], ...]
+
+
 def asked(found: Catalogue, framework: Framework, period: Period) -> tuple[Asked, ...]:
     """The framework's queries by rising id, with the house's thresholds."""
     names = {name for control in framework.controls for name in control.tests}
@@ -63,11 +71,11 @@ def indexed(path: str) -> None:
         tables.close()
 
 
-def run(pool: Executor | None, path: str, tests: Sequence[Asked], root: str) -> list[TestResult]:
-    """Every test, in the order given."""
+def run(pool: Executor | None, path: str, tests: Sequence[Asked], root: str) -> Iterator[TestResult]:
+    """Every test, in the order given. Those of *pool* run them while this process does something else."""
     paths = [path] * len(tests)
     found = map(outcome, paths, tests) if pool is None else pool.map(outcome, paths, tests)
-    return [_result(one, *came, root) for one, came in zip(tests, found, strict=True)]
+    return (_result(one, *came, root) for one, came in zip(tests, found, strict=True))
 
 
 def _result(one: Asked, came: Outcome | None, why: str, root: str) -> TestResult:
@@ -120,6 +128,18 @@ def judged(framework: Framework, tests: Iterable[TestResult]) -> list[ControlRes
     return made
 
 
+def told(tables: Tables, until: int) -> Told:
+    """What the report tells of *tables*, which have the period set; it ends at *until*."""
+
+    def ask(text: str) -> list[tuple[object, ...]]:
+        rows: list[tuple[object, ...]] = tables.db.execute(text).fetchall()
+        return rows
+
+    beats = tables.db.execute(figures.HEARTBEATS).fetchall()
+    alive = spans((Sign(time, time, (every or 0) * 1000) for time, every in beats), until)
+    return Told(alive, figures.figures(ask), figures.approvals(ask))
+
+
 def report(
     frame: Frame,
     framework: Framework,
@@ -127,30 +147,23 @@ def report(
     results: Sequence[TestResult],
     controls: Sequence[ControlResult],
     found: Verification,
-    tables: Tables,
+    also: Told,
 ) -> Report:
-    """The report for people. *tables* have the period set."""
+    """The report for people."""
     by_id = {one.test: one for one in results}
     whole = (Span(frame.since, frame.until),)
-    beats = tables.db.execute(figures.HEARTBEATS).fetchall()
-    alive = spans((Sign(time, time, (every or 0) * 1000) for time, every in beats), frame.until)
     assessed = []
     for control, result in zip(framework.controls, controls, strict=True):
         days = of_days(by_id[name].days for name in control.tests if name in by_id)
-        history = intervals(days, alive, whole, frame.since, frame.until)
+        history = intervals(days, also.alive, whole, frame.since, frame.until)
         assessed.append(Assessed(control, result, history, days))
-
-    def ask(text: str) -> list[tuple[object, ...]]:
-        rows: list[tuple[object, ...]] = tables.db.execute(text).fetchall()
-        return rows
-
     return Report(
         frame,
         tuple(assessed),
         {name: Tested(_text(name, tests), one) for name, one in by_id.items()},
-        figures.figures(ask),
-        figures.approvals(ask),
-        alive,
+        also.figures,
+        also.approvals,
+        also.alive,
         found.heads,
         tuple(f"{one.says} {one.shown_by}".strip() for one in load_limits()),
     )
@@ -164,4 +177,16 @@ def _text(name: str, tests: Mapping[str, Test]) -> Test:
     return Test(name, one.title, "", "", one.population, one.exception, ())
 
 
-__all__ = ["Asked", "Verification", "asked", "indexed", "judged", "outcome", "report", "run", "verified"]
+__all__ = [
+    "Asked",
+    "Told",
+    "Verification",
+    "asked",
+    "indexed",
+    "judged",
+    "outcome",
+    "report",
+    "run",
+    "told",
+    "verified",
+]

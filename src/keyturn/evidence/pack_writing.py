@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 from msgspec import Struct
 
-from keyturn.evidence import pack_files
-from keyturn.evidence.archive_writing import PART, Archive
+from keyturn.evidence import archive_writing, pack_files
+from keyturn.evidence.archive_writing import PART, Archive, Stored
 from keyturn.evidence.log_reading import Log
 from keyturn.evidence.pack_tree import PackTree
 from keyturn.evidence.report.model import Frame
@@ -29,10 +30,11 @@ class Summed(Struct, frozen=True, array_like=True):
 
 
 class Writing:
-    """Adds files one after the other. `finish` makes the manifest of them, and the archive one."""
+    """Adds files one after the other to *out*, which is the file *path*. `finish` makes the manifest of them, and the archive one."""
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
+    def __init__(self, out: BinaryIO, path: str) -> None:
+        self._archive = Archive(out)
+        self._path = path
         self._listed: dict[str, tuple[str, int]] = {}
 
     @property
@@ -45,18 +47,16 @@ class Writing:
         self._archive.add(name, data)
         self._listed[name] = (sha256(data).hexdigest(), len(data))
 
-    def sheet(self, name: str, summed: Summed) -> None:
-        """A table, which was summed up. The files that its lines lie in are gone then."""
-        self._archive.add_parts(name, _parts(summed), summed.size, summed.crc)
+    def sheet(self, name: str, summed: Summed) -> tuple[str, int]:
+        """Room for a table, which was summed up, and where it is: the pack's file, and the offset (`place`)."""
         self._listed[name] = (summed.sha256, summed.size)
+        return self._path, self._archive.room((Stored(name, 0, summed.size, summed.crc),))
 
-    def span(self, span: Span) -> None:
-        """The files of a stretch of the log. Its records are gone then."""
-        with span.records.open("rb") as records:
-            self._archive.append(records, (one.stored for one in span.files))
-        span.records.unlink()
+    def span(self, span: Span) -> tuple[str, int]:
+        """Room for the files of a stretch of the log, and where it is: the pack's file, and the offset."""
         for one in span.files:
             self._listed[one.stored.name] = (one.sha256, one.stored.size)
+        return self._path, self._archive.room(one.stored for one in span.files)
 
     def tiles(self, tree: PackTree, signed: str, vkey: str) -> None:
         """The tiles above the bundles' own, the checkpoint and the key."""
@@ -81,6 +81,11 @@ class Writing:
         return self._archive.finish(), sha256(manifest).hexdigest()
 
 
+def place(name: str, summed: Summed, archive: str, offset: int) -> None:
+    """Put a table into the pack, where there is room for it. The files that its lines lie in are gone then."""
+    archive_writing.place(archive, offset, name, _parts(summed), summed.size, summed.crc)
+
+
 def _parts(summed: Summed) -> Iterator[bytes]:
     yield summed.head
     for path in map(Path, summed.paths):
@@ -90,4 +95,4 @@ def _parts(summed: Summed) -> Iterator[bytes]:
         path.unlink()
 
 
-__all__ = ["Summed", "Writing"]
+__all__ = ["Summed", "Writing", "place"]

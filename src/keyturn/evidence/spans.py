@@ -81,13 +81,15 @@ class Written(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Span(Struct, frozen=True, array_like=True):
-    """What one stretch of the log gave: files beside `base`, which `records`, `tables` and `sheet_path` name, and this.
+    """What one stretch of the log gave: files beside `base`, which `tables` and `sheet_path` name, and this.
 
-    `hashes`: of each bundle those of its leaves, and their root where there are 256. `time`: of its last entry.
+    `first`: its first bundle, by which whoever read it places the records of `files` in the pack. `time`: of its last entry.
+    `hashes`: of each bundle those of its leaves, and their root where there are 256.
     Digests of blobs: those that disclosed fields stand for (`apart`), that they name, and that withheld fields stand for (`closed`).
     `policy`: files of the last policy that was published in it (path → digest), None where none was.
     """
 
+    first: int
     base: str
     files: list[Written]
     hashes: list[tuple[bytes, bytes]]
@@ -96,11 +98,6 @@ class Span(Struct, frozen=True, array_like=True):
     apart: set[str]
     named: set[str]
     closed: set[str]
-
-    @property
-    def records(self) -> Path:
-        """Records of the pack's archive, one after the other."""
-        return Path(f"{self.base}.records")
 
     @property
     def tables(self) -> Path:
@@ -162,20 +159,28 @@ class Reader:
         self._blobs: tuple[set[str], set[str], set[str]] = (set(), set(), set())
         self._policy: dict[str, str] | None = None
         self._time = 0
+        self._records: dict[int, Records] = {}
 
     def read(self, first: int, end: int) -> Span:
-        """Bundles *first* to *end* (exclusive). Raises `LedgerDamaged`, `EntryMalformed` and what a reader of leaves raises."""
+        """Bundles *first* to *end* (exclusive), whose records stay here until `place`.
+
+        Raises `LedgerDamaged`, `EntryMalformed` and what a reader of leaves raises.
+        """
         self._rows, self._blobs, self._policy = [], (set(), set(), set()), None
         base = f"{self._folder}/span-{first}"
-        span = Span(base, [], [], 0, None, *self._blobs)
+        span, records = Span(first, base, [], [], 0, None, *self._blobs), Records()
         made, sheets = tables.Tables(span.tables), Sheets(base)
         try:
-            with span.records.open("xb") as out:
-                made.insert(self._bundles(span, Records(out), first, end), sheets)
+            made.insert(self._bundles(span, records, first, end), sheets)
         finally:
             sheets.close()
             made.close()
+        self._records[first] = records
         return replace(span, time=self._time, policy=self._policy)
+
+    def place(self, first: int, archive: str, offset: int) -> None:
+        """The records of the stretch that begins with bundle *first* go into the file *archive*, from *offset* on."""
+        self._records.pop(first).place(archive, offset)
 
     def _bundles(
         self, span: Span, records: Records, first: int, end: int
@@ -416,4 +421,9 @@ def read(first: int, end: int) -> Span:
     return _reader[0].read(first, end)
 
 
-__all__ = ["Opener", "Reader", "Span", "Written", "begin", "read"]
+def place(first: int, archive: str, offset: int) -> None:
+    """What was read from bundle *first* on goes into the pack, in the process that read it."""
+    _reader[0].place(first, archive, offset)
+
+
+__all__ = ["Opener", "Reader", "Span", "Written", "begin", "place", "read"]

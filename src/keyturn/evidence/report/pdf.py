@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import logging
 import re
 from base64 import b64encode
@@ -42,6 +44,12 @@ def pdf(page: bytes) -> bytes:
     )
     assert isinstance(made, bytes)
     return made
+
+
+def load() -> None:
+    """Load what prints, if it is there."""
+    with contextlib.suppress(ImportError, OSError):
+        importlib.import_module("weasyprint")
 
 
 def _as_image(chart: re.Match[bytes]) -> bytes:
