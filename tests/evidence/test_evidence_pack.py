@@ -255,9 +255,13 @@ def test_two_processes_give_the_bytes_of_one(own: House, monkeypatch: pytest.Mon
     monkeypatch.setattr(pack, "FEW", 1)
     own.pack("one.zip", processes=1)
     own.pack("two.zip", processes=2)
-    one, two = files_of(own.folder / "one.zip"), files_of(own.folder / "two.zip")
-    assert [name for name in one if one[name] != two.get(name)] == []
-    digests = {sha256((own.folder / name).read_bytes()).hexdigest() for name in ("one.zip", "two.zip")}
+    monkeypatch.setattr(pack, "STRETCH", 3)
+    own.pack("three.zip", processes=3)
+    names = ("one.zip", "two.zip", "three.zip")
+    one, *others = (files_of(own.folder / name) for name in names)
+    for other in others:
+        assert [name for name in one if one[name] != other.get(name)] == []
+    digests = {sha256((own.folder / name).read_bytes()).hexdigest() for name in names}
     assert len(digests) == 1
 
 
@@ -412,6 +416,26 @@ def test_a_full_disk_leaves_nothing_behind(own: House) -> None:
         assert said(limit) == PackDiskFull.code
         assert left(own) == []
     assert said(2**40) == "built"  # negative control
+
+
+def test_a_disk_that_is_full_when_a_reader_puts_its_part_into_the_pack_leaves_nothing_behind(
+    own: House,
+) -> None:
+    session = own.world.session()
+    for _ in range(600):
+        own.world.ran(session)
+    own.record()
+    order = msgspec.json.encode(own.order()).decode()
+
+    def said(limit: int) -> tuple[str, str]:
+        command = [*_builder(own, own.folder / "pack.zip", order), str(limit), "2"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.strip(), done.stderr
+
+    code, happened = said(100_000)
+    assert code == PackDiskFull.code, happened
+    assert left(own) == []
+    assert said(2**40)[0] == "built"  # negative control
 
 
 def test_a_field_of_a_pack_may_be_erased_and_then_it_is_in_none(own: House) -> None:

@@ -366,9 +366,75 @@ def test_a_link_to_the_folder_above_is_followed() -> None:
 
 
 def test_a_temporary_folder_that_the_workspace_or_the_home_lies_in_is_not_temporary_where_it_goes() -> None:
-    around = replace(AROUND, workspace="/tmp/work/here", home="/var/tmp/homes/dev")
+    around = replace(AROUND, workspace="/tmp/agents/project", home="/var/tmp/people/dev")
     assert "deletes:temporary" in {e.key for e in read_shell("rm -rf /tmp/other", around).effects}
-    for script in ("rm -rf /tmp/work", "rm -rf ..", "mv /var/tmp/homes x"):
+    for script in ("rm -rf /tmp/agents", "rm -rf ..", "mv /var/tmp/people x"):
         keys = {e.key for e in read_shell(script, around).effects}
         assert "deletes:outside" in keys
         assert "deletes:temporary" not in keys
+
+
+# --- what comes into a folder, and what shuts one --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "comes"),
+    [
+        ("cp -r template/. .", True),
+        ("cp -a template/. ./", True),
+        ("cp -r template/. ..", True),
+        ("cp -rT template .", True),
+        ("cp -r --no-target-directory template .", True),
+        ("cp -r -t . template/.", True),
+        ("cp -r template/. $PWD", True),
+        ("cp -r template/. /home", True),
+        ("cp -r template/. tools", True),
+        ("cp -r template/. tool*", True),
+        ("cp -r template/. linked", True),
+        ("cp -r template/. made", False),
+        ("cp -r template .", False),
+        ("cp -T a.txt b.txt", False),
+        ("cp template/a.txt .", False),
+    ],
+)
+def test_what_comes_by_names_that_nothing_tells_may_be_settings(script: str, comes: bool) -> None:
+    around = replace(BESIDE, links=(("/data/project/linked", "/data/project"),))
+    keys = {e.key for e in read_shell(script, around).effects}
+    assert any(key.startswith(("configures:", "writes:unknown")) for key in keys) is comes, keys
+
+
+@pytest.mark.parametrize("how", ["cp -r template/. .", "cp -rT template ."])
+def test_cp_does_bring_settings_so(tmp_path: Path, how: str) -> None:
+    (tmp_path / "template/.claude").mkdir(parents=True)
+    (tmp_path / "template/.claude/settings.json").write_text("{}", encoding="utf-8")
+    subprocess.run(["cp", "-r", "template", "."], cwd=tmp_path, capture_output=True, check=False)
+    assert not (tmp_path / ".claude").exists()  # the negative control
+    subprocess.run(how.split(), cwd=tmp_path, capture_output=True, check=True)
+    assert (tmp_path / ".claude/settings.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "shuts"),
+    [
+        ("chmod 000 tools", True),
+        ("chmod 644 /tmp/kt", True),
+        ("chmod u-x tools", True),
+        ("chmod a-x,g+w tools", True),
+        ("chmod -R 600 .", True),
+        ("chmod 644 ./*", True),
+        ("chmod 644 ./t*", True),
+        ("find . -exec chmod 644 {} +", True),
+        ("find . ! -type f -exec chmod 644 {} +", True),
+        ("find . -type d -o -type f -exec chmod 644 {} +", True),
+        ("find . -type f -exec chmod 644 {} +", False),
+        ("find . -type f | xargs chmod 644", False),
+        ("chmod 755 tools", False),
+        ("chmod -R go-rwx .", False),
+        ("chmod +x ./t*", False),
+        ("chmod 644 a.txt", False),
+        ("chmod 600 ./a*", False),
+    ],
+)
+def test_a_folder_above_keyturn_s_files_that_is_shut_is_theirs(script: str, shuts: bool) -> None:
+    keys = {e.key for e in read_shell(script, BESIDE).effects}
+    assert bool(keys & {"configures:keyturn", "configures:unknown"}) is shuts, keys

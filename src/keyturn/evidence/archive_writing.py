@@ -101,21 +101,12 @@ class Archive:
 
     def add(self, name: str, data: bytes) -> None:
         """The file *name* with the content *data*. Raises `ValueError` for a name that is not allowed or taken, or too much content."""
-        self.add_parts(name, (data,), len(data), crc32(data))
-
-    def add_parts(self, name: str, parts: Iterable[bytes], size: int, crc: int) -> None:
-        """As `add`, of *parts* that are *size* bytes together, with the checksum *crc*."""
-        one = Stored(name, self.size, size, crc)
+        one = Stored(name, self.size, len(data), crc32(data))
         self._take(one)
         head = _local(one)
         self._out.write(head)
-        written = 0
-        for part in parts:
-            self._out.write(part)
-            written += len(part)
-        if written != size:
-            raise ValueError(f"{name} has {written:,} bytes, not {size:,}")
-        self.size += len(head) + size
+        self._out.write(data)
+        self.size += len(head) + len(data)
 
     def room(self, files: Iterable[Stored]) -> int:
         """Room for the records of *files*, which lie one after the other (`Records`), and where it begins. Raises as `add`.

@@ -88,7 +88,9 @@ def path_effects(
         labels = _wild_labels(whole, around)
         whole_folder = verb == "deletes" and folder != around.workspace
         configures = not ordinary and _may_configure(whole, whole_folder)
-        configures = configures or (verb == "deletes" and _may_hold_protected(whole, around))
+        configures = configures or (
+            verb == "deletes" and any(may_lie_above(whole, own) for own in around.protected)
+        )
     configures = configures or _splits_badly(path, wild)
     effects = [Effect(verb, whole, where, labels)]
     if verb in ("writes", "deletes") and (configures or where == "keyturn"):
@@ -110,10 +112,9 @@ def _zone(verb: Verb, path: str, around: Surroundings) -> str:
     return "outside" if where == "temporary" and above else where
 
 
-def _may_hold_protected(pattern: str, around: Surroundings) -> bool:
-    """Whether *pattern* may name something of Keyturn's, or a folder above it."""
-    parts = pattern.split("/")[1:]
-    return any(_may_name_above(parts, own.split("/")[1:]) for own in around.protected)
+def may_lie_above(pattern: str, own: str) -> bool:
+    """Whether the absolute *pattern* may name *own*, an absolute path, or a folder that it lies in."""
+    return _may_name_above(pattern.split("/")[1:], own.split("/")[1:])
 
 
 def _may_name_above(parts: list[str], own: list[str]) -> bool:
@@ -433,6 +434,6 @@ def _meet(left: tuple[Token, ...], right: tuple[Token, ...]) -> bool:
 
 
 __all__ = [
-    "CONFIGURING_FOLDERS", "CONFIGURING_NAMES", "KINDS", "begun_effects", "climbing", "fixed_folder", "may_match", "names_meet",
-    "path_effects", "search_labels", "sure", "unknown_path",
+    "CONFIGURING_FOLDERS", "CONFIGURING_NAMES", "KINDS", "begun_effects", "climbing", "fixed_folder", "may_lie_above",
+    "may_match", "names_meet", "path_effects", "search_labels", "sure", "unknown_path",
 ]  # fmt: skip

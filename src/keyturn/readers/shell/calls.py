@@ -8,9 +8,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from keyturn.actions import Effect, Verb
-from keyturn.readers.paths import climbing, path_effects, sure, unknown_path
+from keyturn.readers.paths import climbing, may_lie_above, path_effects, sure, unknown_path
 from keyturn.readers.shell.syntax import Part, Span
-from keyturn.resources import Surroundings, absolute, zone
+from keyturn.resources import Surroundings, absolute, inside, zone
 
 MAX_FOLDERS = 8
 """Most folders that a script may be in at one point; beyond that the folder counts as unknown."""
@@ -24,7 +24,7 @@ class Argument(Struct, frozen=True):
     number of words; `inherited` that all that isn't known of it are variables which the script does not set
     (see `inheritance`), so that no word of it begins with a dash; `unset` that these are names which no
     environment has (in small letters, or the script's arguments), so they are nobody's secret, and most likely empty;
-    `ordinary` that no word of it is a name that programs obey.
+    `ordinary` that no word of it is a name that programs obey; `files` that no folder is among them.
     """
 
     text: str
@@ -36,6 +36,7 @@ class Argument(Struct, frozen=True):
     inherited: bool = False
     unset: bool = False
     ordinary: bool = False
+    files: bool = False
 
     @property
     def may_be_option(self) -> bool:
@@ -170,6 +171,16 @@ class Call(Struct):
                 around = replace(self.scene.around, cwd=folder or "/")
                 text = "./" + text if text.startswith("~") else text
                 self.effects += path_effects(verb, text, around, argument.wild, argument.ordinary)
+
+    def above(self, folder: Argument, own: str) -> bool:
+        """Whether *folder* may be the absolute path *own*, or a folder that it lies in; links are followed."""
+        places = self.places(folder.text)
+        if not (folder.known or folder.wild) or not places:
+            return True
+        if folder.wild:
+            return any(may_lie_above(place, own) for place in places)
+        led = [real for given, real in self.scene.around.links if given in places]
+        return any(inside(own, place) for place in (*places, *led))
 
     def runs(self, what: str) -> None:
         """Note that code called *what* runs; from a folder outside the workspace it is code of that zone, too."""

@@ -11,7 +11,7 @@ from keyturn.readers.paths import sure, unknown_path
 from keyturn.readers.shell.calls import Argument, Call, Scene, below, join
 from keyturn.readers.shell.ceiling import widest
 from keyturn.readers.shell.grammar import Clause, FixedEffect, Grammar, Operand, fixed, programs
-from keyturn.readers.shell.hosts import REMOTE, connects, copy, goes_to, remote_host, unpack
+from keyturn.readers.shell.hosts import REMOTE, connects, copy, fill, goes_to, remote_host, unpack
 from keyturn.readers.shell.invocation import Given, Words, read_words
 from keyturn.readers.shell.transfer import proxy, read_file, shows, upload, url
 from keyturn.resources import absolute
@@ -417,9 +417,13 @@ def _into(target: Argument, sources: list[Argument], call: Call) -> None:
     for source in sources:
         if options & {"--link", "--symbolic-link"}:
             call.path("writes", source)  # what is later done to the link is done there
+        if "--no-target-directory" in options:
+            fill(target, call)
         if source.text.rstrip("/").rsplit("/", 1)[-1] in ("", ".", ".."):
             if any(effect.verb == "configures" for effect in _effects_of("writes", source, call)):
                 unpack(target, call)  # `cp -r .git/. x`: the names are those inside the source
+            else:
+                fill(target, call)
         elif "--parents" in options:
             call.path("writes", below(target, source))
             _kept(below(target, source), call)

@@ -38,6 +38,16 @@ def unpack(folder: Argument, call: Call) -> None:
     ]
 
 
+def fill(folder: Argument, call: Call) -> None:
+    """What lies in another folder comes into *folder* itself, by names that nothing tells (`cp -r x/. folder`).
+
+    Programs obey what lies in the workspace, and in the folders above it, by its name; Keyturn's own files may lie anywhere.
+    """
+    around = call.scene.around
+    if any(call.above(folder, own) for own in (around.workspace, around.home, *around.protected) if own):
+        unpack(folder, call)
+
+
 def goes_to(operand: Argument, call: Call) -> None:
     """`[user@]host` of ssh and ping."""
     match = re.fullmatch(r"(?:[A-Za-z0-9._-]+@)?([A-Za-z0-9._:-]+)", operand.text)
@@ -65,4 +75,4 @@ def copy(operand: Argument, target: bool, call: Call) -> None:
         call.path("reads", operand)
 
 
-__all__ = ["REMOTE", "connects", "copy", "goes_to", "remote_host", "unpack"]
+__all__ = ["REMOTE", "connects", "copy", "fill", "goes_to", "remote_host", "unpack"]

@@ -23,6 +23,9 @@ _SPECIAL_BITS = re.compile(r"0*[2-7][0-7]{3}|.*[+=][rwxXt]*s.*")
 _PLUS = r"(?:[ugoa]*\+[rwxX]+|[go]+[-=][rwxX]*|u=r[wxX]*)"
 _KEEPS_OWNER = re.compile(rf"0?[4-7][0-7]{{2}}|{_PLUS}(?:,{_PLUS})*")
 """Modes under which the owner can still read: nothing that programs obey is taken away by them."""
+_OPEN = r"(?:[ugoa]*\+[rwxX]+|[go]+[-=][rwxX]*|u=[rwX]*x[rwX]*|[ua]*-w)"
+_KEEPS_OPEN = re.compile(rf"0?[1357][0-7]{{2}}|{_OPEN}(?:,{_OPEN})*")
+"""Modes under which the owner can still enter a folder: what lies in it is there for its programs."""
 _ECHO = re.compile(r"-[neE]+")
 _SIGNAL = re.compile(r"-(?:[0-9]{1,2}|(?:SIG)?[A-Z][A-Z0-9]{1,9})")
 
@@ -138,6 +141,7 @@ def chmod(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
     if _SPECIAL_BITS.fullmatch(arguments[mode_at].text):
         call.add("grants", f"mode {arguments[mode_at].text}", "system")
     keeps = _KEEPS_OWNER.fullmatch(arguments[mode_at].text) is not None
+    shuts = not _KEEPS_OPEN.fullmatch(arguments[mode_at].text)
     for operand in words.operands:
         before = len(call.effects)
         call.path("writes", operand)
@@ -146,6 +150,14 @@ def chmod(grammar: Grammar, arguments: list[Argument], call: Call) -> None:
             call.effects[before:] = [
                 effect for effect in call.effects[before:] if effect.verb != "configures"
             ]
+        if shuts and not (operand.files or operand.ordinary):
+            _shut(operand, call)
+
+
+def _shut(folder: Argument, call: Call) -> None:
+    """Nothing can be read in a folder that its owner can't enter, Keyturn's own files and a client's settings included."""
+    if any(call.above(folder, own) for own in call.scene.around.protected):
+        call.add("configures", folder.text, "keyturn" if folder.known else "unknown")
 
 
 def pager(grammar: Grammar, arguments: list[Argument], call: Call) -> None:

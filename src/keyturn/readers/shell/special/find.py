@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+
+from msgspec.structs import replace
 
 from keyturn.readers.paths import CONFIGURING_FOLDERS, CONFIGURING_NAMES, KINDS, names_meet
 from keyturn.readers.shell.calls import Argument, Call
 from keyturn.readers.shell.ceiling import anything
 from keyturn.readers.shell.effects import labelled
 from keyturn.readers.shell.grammar import Grammar
-from keyturn.readers.shell.special.find_names import Names, reaching
+from keyturn.readers.shell.special.find_names import NOT, OR, Names, reaching
 from keyturn.readers.shell.special.wrappers import inserted
 from keyturn.readers.shell.wordlist import words
 
@@ -111,7 +114,8 @@ class _Expression:
         """Names that are printed: those that reach a `-print`, or all for which the expression is true where there is none."""
         asked = [self._seen.get(place) for place in self._prints] if self._prints else [self._true]
         found = list(dict.fromkeys(name for names in asked for name in self._found(names)))
-        return (*(root for root in self._roots if _may_be_found(root, found)), *found)
+        files = _only_files([word.text for word in self._words])
+        return (*(replace(root, files=files) for root in self._roots if _may_be_found(root, found)), *found)
 
     def _arity(self, at: int) -> int | None:
         """How many words the primary at *at* takes beside itself; None where that is not described."""
@@ -193,6 +197,7 @@ class _Expression:
         texts = [word.text for word in self._words]
         if any(option in _FOLLOWS for option in self._call.options):
             return [Argument("{}", self._call.span, known=False, prefix="/")]
+        files = _only_files(texts)
         lasts = ("*",) if names is None or any(_risky(name) for name in names) else names
         found = []
         for root in self._roots:
@@ -208,6 +213,7 @@ class _Expression:
                         known=False,
                         prefix=prefix or "./",
                         wild=root.known or root.wild,
+                        files=files,
                     )
                 )
         return found
@@ -253,7 +259,13 @@ class _Expression:
             if folder is None:
                 return Argument("{}", word.span, known=False, prefix="./")
             return Argument(f"{folder}/{name.text}", word.span, known=False, prefix="./", wild=True)
-        return Argument(name.text, word.span, known=False, prefix=name.prefix, wild=name.wild)
+        return replace(name, span=word.span, known=False)
+
+
+def _only_files(words: list[str]) -> bool:
+    """Whether find tells only files: `-type f` holds for all, no `-o`, `,` or `!` leads past it."""
+    typed = any(word == "-type" and kind == "f" for word, kind in pairwise(words))
+    return typed and not {*OR, *NOT, ",", "("} & set(words)
 
 
 def _may_be_found(root: Argument, found: list[Argument]) -> bool:

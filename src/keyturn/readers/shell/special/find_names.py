@@ -138,4 +138,4 @@ def _either(one: Names, other: Names) -> Names:
     return both if len(both) <= MOST else None
 
 
-__all__ = ["Names", "either_case", "reaching"]
+__all__ = ["NOT", "OR", "Names", "either_case", "reaching"]
