@@ -57,7 +57,7 @@ def test_each_is_decided_and_recorded_on_its_own(world: World) -> None:
         ("rm -r dist", {"cwd": "/"}),  # elsewhere
         ("rm -r dist", {"environment": {"LD_PRELOAD": "/x.so"}}),
         ("rm -r dist", {"executes": {"/x": "sha256:" + "1" * 64}}),
-        ("rm -r ~", {}),  # a home, not a folder of the workspace
+        ("rm -r ~/notes", {}),  # in the home, not in the workspace
     ],
 )
 def test_what_differs_in_more_than_words_is_refused_before_any_is_decided(
